@@ -1,0 +1,3 @@
+"""Durable functions for Django."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""How a function is called. Drivers see values only and know no table."""

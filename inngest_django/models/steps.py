@@ -1,0 +1,79 @@
+"""Step records and their failed attempts."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from inngest_django.drivers.base import WAIT_MODE
+from inngest_django.models.base import InngestManager, status_field
+from inngest_django.models.fields import JSONTextField
+from inngest_django.models.runs import Run
+from inngest_django.states import STEP_OPEN, STEP_SETTLED, OpKind, StepStatus
+
+
+class Step(models.Model):
+    """One named step of a run. Whether it is done is its ``status``, never its ``output``."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
+    hashed_id = models.CharField(max_length=40)
+    name = models.TextField(help_text="The id as the author wrote it.")
+    index = models.PositiveIntegerField(default=0, help_text="0 for the first use of the id.")
+    op = models.CharField(
+        max_length=16, choices=[(op.value, op.value) for op in OpKind], default=OpKind.STEP_RUN
+    )
+    status = status_field(StepStatus)
+    mode = models.CharField(max_length=8, default=WAIT_MODE, help_text="Of its parallel group.")
+    input = JSONTextField(null=True)
+    output = JSONTextField(null=True)
+    error = JSONTextField(null=True)
+    attempt_count = models.PositiveIntegerField(default=0, help_text="Tries begun.")
+    # The run's revision that settling this step made; NULL until then.
+    revision = models.PositiveIntegerField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = InngestManager["Step"]()
+
+    class Meta:
+        db_table = "inngest_step"
+        permissions = [("edit_step", "Can edit stored results into a new run")]
+        constraints = [
+            # Also serves the load: all steps of a run.
+            models.UniqueConstraint(fields=["run", "hashed_id"], name="inngest_step_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.index}" if self.index else self.name
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its result is recorded."""
+        return self.status in STEP_SETTLED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to happen to it."""
+        return self.status in STEP_OPEN
+
+
+class Attempt(models.Model):
+    """A failed try of a step's body, or of the function's own code when ``step`` is NULL."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
+    step = models.ForeignKey(
+        Step, null=True, on_delete=models.CASCADE, related_name="attempts"
+    )
+    number = models.PositiveIntegerField(help_text="Counted from 0.")
+    error = JSONTextField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+
+    objects = InngestManager["Attempt"]()
+
+    class Meta:
+        db_table = "inngest_attempt"
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"

@@ -1,0 +1,61 @@
+"""JSON in and out, the one place that fixes how values are stored.
+
+Values are stored as ASCII JSON text: key order survives, NUL and lone surrogates are
+escapes, so that no database refuses them in the middle of a caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+
+def dumps(value: object) -> str:
+    """Return compact ASCII JSON.
+
+    Raises:
+        TypeError, ValueError: The value is not JSON (NaN and infinities included).
+        RecursionError: The value is nested too deeply.
+    """
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def loads(text: str | bytes) -> object:
+    """Return the decoded JSON; NaN and infinities are refused.
+
+    Raises:
+        ValueError: The text is no JSON.
+    """
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def depth(value: object, *, limit: int) -> int:
+    """Return how deep lists and objects nest, counting no further than ``limit`` + 1.
+
+    Iterative, because the values worth refusing are those that would exhaust the stack.
+    """
+    deepest = 0
+    level: list[object] = [value]
+    while level and deepest <= limit:
+        following: list[object] = []
+        for item in level:
+            if isinstance(item, Mapping):
+                following.extend(item.values())
+            elif isinstance(item, Sequence) and not isinstance(item, str | bytes):
+                following.extend(item)
+            else:
+                continue
+        nested = any(
+            isinstance(item, Mapping)
+            or (isinstance(item, Sequence) and not isinstance(item, str | bytes))
+            for item in level
+        )
+        deepest += 1 if nested else 0
+        level = following
+        if not nested:
+            break
+    return deepest
