@@ -1,0 +1,1 @@
+"""A small shop whose durable functions are the examples of the documentation."""

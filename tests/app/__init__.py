@@ -1,0 +1,1 @@
+"""An installed app whose durable functions are those that the tests declare."""
