@@ -41,14 +41,16 @@ from __future__ import annotations
 import collections
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
 import pytest
 from django.conf import settings
 
 from tests import processes, profiles
-from tests.functional.support import Live
+
+if TYPE_CHECKING:
+    from tests.functional.support import Live
 
 _left_out: collections.Counter[str] = collections.Counter()
 
@@ -124,5 +126,7 @@ def stack(django_db_setup: None, django_db_blocker: Any) -> Iterator[processes.S
 @pytest.fixture
 def live(stack: processes.Stack) -> Iterator[Live]:
     """A live worker and beat, and the words to use them."""
+    from tests.functional.support import Live
+
     yield Live(stack)
     stack.heal()
