@@ -19,7 +19,7 @@ def test_models_need_no_further_migration() -> None:
 
 @pytest.mark.parametrize("label", OURS)
 def test_migrations_are_named_and_have_one_leaf(label: str) -> None:
-    loader = MigrationLoader(None, ignore_no_initial=True)
+    loader = MigrationLoader(None)
 
     names = [name for app, name in loader.disk_migrations if app == label]
 
