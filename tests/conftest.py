@@ -102,7 +102,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     live = getattr(item, "funcargs", {}).get("live")
     if call.when == "call" and report.failed and live is not None:
         for name, output in live.stack.logs():
-            report.sections.append((f"{name}, its last lines", "\n".join(output.splitlines()[-80:])))
+            report.sections.append(
+                (f"{name}, its last lines", "\n".join(output.splitlines()[-80:]))
+            )
     return report
 
 

@@ -11,7 +11,8 @@ profile                   runs on                         selects
 ``django60``              PostgreSQL, RabbitMQ, Django 6  tests marked ``smoke`` or ``django60``
 ========================  ==============================  ===================================
 
-``slow`` and ``browser`` tests join when ``INNGEST_TEST_SLOW`` or ``INNGEST_TEST_BROWSER`` is 1.
+``slow`` and ``browser`` tests join when ``INNGEST_TEST_SLOW`` or ``INNGEST_TEST_BROWSER`` is 1;
+with ``INNGEST_TEST_FULL`` the last two profiles run everything that they offer.
 In the profiles with services a service that is missing ends the session with an error.
 """
 
@@ -49,7 +50,8 @@ class Profile:
         """Return whether a test with these marks runs in this profile."""
         if "sqlite" in marks and self.database != "sqlite":
             return False
-        if self.only and not marks & self.only:
+        is_full = os.environ.get("INNGEST_TEST_FULL") == "1"
+        if self.only and not is_full and not marks & self.only:
             return False
         return marks & SERVICE_MARKS <= self.offers
 

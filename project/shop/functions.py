@@ -135,9 +135,7 @@ async def main_function(ctx: Context) -> str:
 # Fanning out: one event starts every function that asks for it.
 
 
-@client.create_function(
-    fn_id="user-onboarding", trigger=TriggerEvent(event="app/user.signed_up")
-)
+@client.create_function(fn_id="user-onboarding", trigger=TriggerEvent(event="app/user.signed_up"))
 def user_onboarding(ctx: ContextSync) -> int:
     """Tell the rest of the shop about a new user."""
     ids = ctx.step.send_event(
@@ -174,9 +172,7 @@ def send_starter_guide(ctx: ContextSync) -> str:
 # Steps of a group run side by side, on as many workers as there are.
 
 
-@client.create_function(
-    fn_id="choose-carrier", trigger=TriggerEvent(event="shop/order.reserved")
-)
+@client.create_function(fn_id="choose-carrier", trigger=TriggerEvent(event="shop/order.reserved"))
 def choose_carrier(ctx: ContextSync) -> str:
     """Ask three carriers at once and take the cheapest."""
     rates = {"north": 9.5, "south": 7.25, "east": 8.0}

@@ -37,6 +37,4 @@ def start_web(port: int) -> Web:
     server.set_app(StaticFilesHandler(get_wsgi_application()))
     thread = threading.Thread(target=server.serve_forever, name="web", daemon=True)
     thread.start()
-    return Web(
-        address=f"http://127.0.0.1:{server.server_port}/", server=server, thread=thread
-    )
+    return Web(address=f"http://127.0.0.1:{server.server_port}/", server=server, thread=thread)
