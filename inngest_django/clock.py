@@ -15,7 +15,7 @@ _frozen: dt.datetime | None = None
 
 def now() -> dt.datetime:
     """Return the current aware UTC time: the moved clock's, or the host's."""
-    return _frozen or dt.datetime.now(dt.UTC)  # noqa: TID251
+    return _frozen or dt.datetime.now(dt.UTC)
 
 
 def sql(vendor: str) -> str:
@@ -51,3 +51,8 @@ def move(moment: dt.datetime | None) -> None:
     """Hold the clock at ``moment``, or let it run again with None."""
     global _frozen  # noqa: PLW0603 - one clock a process is the point
     _frozen = moment
+
+
+def is_moved() -> bool:
+    """Whether a test holds the clock."""
+    return _frozen is not None

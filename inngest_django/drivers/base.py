@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from inngest_django.errors import ErrorValue
 from inngest_django.states import OpKind
 
+SINGLE_MODE = ""  # Outside any parallel group.
 WAIT_MODE = "wait"
 RACE_MODE = "race"
 
@@ -41,6 +42,7 @@ class Op:
     """One thing that a call reports about one step.
 
     Attributes:
+        mode: Of the innermost parallel group the step stands in, or ``SINGLE_MODE``.
         output: JSON text of a ``StepRun``'s result.
         error: Of a ``StepError`` (may be retried) or ``StepFailed`` (final).
         is_retriable, retry_at: Of a ``StepError``.
@@ -58,7 +60,7 @@ class Op:
     hashed_id: str
     name: str
     index: int = 0
-    mode: str = WAIT_MODE
+    mode: str = SINGLE_MODE
     output: str | None = None
     error: ErrorValue | None = None
     is_retriable: bool = True
@@ -113,11 +115,14 @@ class CallRequest:
 class Discovered:
     """The call ended at new steps. Empty ``ops``: it met only pending ones.
 
-    ``target_missing`` is set when the call never reached its target.
+    Attributes:
+        target_missing: The call met another new step and never reached its target.
+        met: The name of that other step.
     """
 
     ops: tuple[Op, ...] = ()
     target_missing: bool = False
+    met: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

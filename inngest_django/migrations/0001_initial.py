@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
                 ('index', models.PositiveIntegerField(default=0, help_text='0 for the first use of the id.')),
                 ('op', models.CharField(choices=[('StepRun', 'StepRun'), ('StepError', 'StepError'), ('StepFailed', 'StepFailed'), ('StepPlanned', 'StepPlanned'), ('Sleep', 'Sleep'), ('WaitForEvent', 'WaitForEvent'), ('InvokeFunction', 'InvokeFunction')], default=inngest_django.states.OpKind['STEP_RUN'], max_length=16)),
                 ('status', models.CharField(choices=[('planned', 'planned'), ('running', 'running'), ('waiting', 'waiting'), ('completed', 'completed'), ('failed', 'failed'), ('timed_out', 'timed out'), ('cancelled', 'cancelled')], max_length=16)),
-                ('mode', models.CharField(default='wait', help_text='Of its parallel group.', max_length=8)),
+                ('mode', models.CharField(default='', help_text='Of its parallel group.', max_length=8)),
                 ('input', inngest_django.models.fields.JSONTextField(null=True)),
                 ('output', inngest_django.models.fields.JSONTextField(null=True)),
                 ('error', inngest_django.models.fields.JSONTextField(null=True)),

@@ -59,16 +59,24 @@ class Event(models.Model):
 
     def payload(self) -> dict[str, Any]:
         """Return the event as functions and expressions see it."""
-        payload: dict[str, Any] = {
-            "id": self.external_id or self.id,
-            "name": self.name,
-            "data": self.data if self.data is not None else {},
-            "ts": self.ts,
-            "user": self.user or {},
-        }
-        if self.version:
-            payload["v"] = self.version
-        return payload
+        return payload_of(
+            id_=self.external_id or self.id,
+            name=self.name,
+            data=self.data,
+            user=self.user,
+            ts=self.ts,
+            version=self.version,
+        )
+
+
+def payload_of(
+    *, id_: str, name: str, data: Any, user: Any, ts: int, version: str | None
+) -> dict[str, Any]:
+    """Return an event as functions and expressions see it."""
+    payload = {"id": id_, "name": name, "data": data or {}, "ts": ts, "user": user or {}}
+    if version:
+        payload["v"] = version
+    return payload
 
 
 class Counter(models.Model):

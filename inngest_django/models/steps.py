@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from inngest_django.drivers.base import WAIT_MODE
+from inngest_django.drivers.base import SINGLE_MODE
 from inngest_django.models.base import InngestManager, status_field
 from inngest_django.models.fields import JSONTextField
 from inngest_django.models.runs import Run
@@ -23,7 +23,7 @@ class Step(models.Model):
         max_length=16, choices=[(op.value, op.value) for op in OpKind], default=OpKind.STEP_RUN
     )
     status = status_field(StepStatus)
-    mode = models.CharField(max_length=8, default=WAIT_MODE, help_text="Of its parallel group.")
+    mode = models.CharField(max_length=8, default=SINGLE_MODE, help_text="Of its parallel group.")
     input = JSONTextField(null=True)
     output = JSONTextField(null=True)
     error = JSONTextField(null=True)

@@ -1,0 +1,1 @@
+"""The state machine, and the only writer of the tables."""

@@ -1,0 +1,263 @@
+"""One task's work: lease a job, do it, report, and leave hints for what follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+from django.utils import timezone
+
+from inngest_django import conf, ids, signals
+from inngest_django.drivers.base import CallRequest, Driver, Op, StepMemo
+from inngest_django.drivers.in_process import InProcessDriver
+from inngest_django.engine import (
+    hints,
+    hot_path,
+    leases,
+    outcomes,
+    retries,
+    timers,
+    transactions,
+)
+from inngest_django.engine.hints import JobHint, execute_after_commit
+from inngest_django.engine.hot_path import Leased, StepRow
+from inngest_django.engine.leases import Lease
+from inngest_django.errors import LeaseLostError, StepInAtomicError
+from inngest_django.functions import registry
+from inngest_django.functions.function import Function
+from inngest_django.models import Event, Run
+from inngest_django.models.events import payload_of
+from inngest_django.serialization import loads
+from inngest_django.states import STEP_OPEN, STEP_SETTLED, JobKind, OpKind, RunStatus
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN_FUNCTION_DELAY = dt.timedelta(seconds=5)
+# Losses after which an entry fails its run: the first one only makes it plan instead of run,
+# so what keeps dying is the function's own code between its steps.
+_MAX_ENTRY_LOSSES = 5
+_USER_CODE = (JobKind.ENTER, JobKind.STEP)
+# A job refused because it is due within this many seconds is hinted again.
+_SOON = 2.0
+
+driver: Driver = InProcessDriver()
+
+
+def execute(job_id: int) -> None:
+    """Do a job if it is due and free; otherwise do nothing, quietly."""
+    ttl = conf.get().LEASE_TTL.total_seconds()
+    token = ids.new_token()
+    asked_at = time.monotonic()
+    leased = transactions.retrying(
+        lambda: hot_path.lease(
+            job_id,
+            token=token,
+            owner=leases.owner(),
+            ttl=ttl,
+            is_draining=leases.is_draining(),
+        )
+    )
+    if leased is None:
+        _hint_if_early(job_id)
+        return
+    with leases.holding(job_id, token, leased_at=asked_at, ttl=ttl) as lease:
+        if leased.kind in _USER_CODE:
+            own_jobs = _call(leased, lease)
+        else:
+            timers.work(leased.job_id, leased.token)
+            own_jobs = ()
+    for own_id, own_token in own_jobs:
+        timers.work(own_id, own_token)
+
+
+def _hint_if_early(job_id: int) -> None:
+    due = hot_path.due_in(job_id)
+    if due is not None and 0 < due[1] < _SOON:
+        hints.execute([JobHint(job_id, due[0], due[1])])
+
+
+def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
+    function = registry.get(leased.function_id)
+    if function is None:
+        _release_unknown(leased)
+        return ()
+    if leased.was_lost:
+        outcomes.record_loss(leased)
+    if _is_lost_for_good(leased, function):
+        outcomes.fail_lost(leased)
+        return ()
+    if leased.run_status is RunStatus.QUEUED:
+        if not hot_path.begin_run(leased.run_id):
+            return ()
+        if signals.run_started.has_listeners():
+            signals.run_started.send_robust(
+                sender=Run, run_id=leased.run_id, function_id=leased.function_id
+            )
+    if leased.has_unscanned_rules and not timers.scan_rules(leased.run_id):
+        return ()
+    rows = hot_path.load_steps(leased.run_id)
+    target = _target(leased, rows)
+    if leased.kind is JobKind.STEP:
+        if target is None:
+            logger.warning("job without an open step", extra={"job_id": leased.job_id})
+            return ()
+        hot_path.begin_step(leased.step_id or 0, leased.job_id, leased.token)
+    request = _request(leased, lease, rows, function, target=target)
+    try:
+        response = driver.call(function, request)
+    except LeaseLostError:
+        logger.warning(
+            "call given up: the lease was lost",
+            extra={"run_id": leased.run_id, "job_id": leased.job_id},
+        )
+        return ()
+    report = outcomes.report(leased, response, max_attempts=function.max_attempts)
+    return report.own_jobs
+
+
+def _is_lost_for_good(leased: Leased, function: Function) -> bool:
+    if leased.kind is JobKind.ENTER:
+        return leased.loss_count >= _MAX_ENTRY_LOSSES
+    return retries.is_lost_for_good(
+        attempt=leased.attempt,
+        max_attempts=function.max_attempts,
+        loss_count=leased.loss_count,
+    )
+
+
+def _release_unknown(leased: Leased) -> None:
+    """Give a job back whose function this worker does not know: a deploy in progress."""
+    logger.warning("function unknown to this worker", extra={"function_id": leased.function_id})
+
+    def work() -> None:
+        with transactions.write() as cursor:
+            run = hot_path.lock_run(cursor, leased.run_id)
+            if run is None or not hot_path.holds_lease(cursor, leased.job_id, leased.token):
+                return
+            hot_path.reschedule(
+                cursor,
+                leased.job_id,
+                available_at=run.now + UNKNOWN_FUNCTION_DELAY,
+                now=run.now,
+                note=f"waits for a worker that knows function {leased.function_id}",
+            )
+
+    transactions.retrying(work)
+
+
+def _target(leased: Leased, rows: list[StepRow]) -> str | None:
+    if leased.kind is not JobKind.STEP:
+        return None
+    return next(
+        (row.hashed_id for row in rows if row.id == leased.step_id and row.status in STEP_OPEN),
+        None,
+    )
+
+
+def _request(
+    leased: Leased,
+    lease: Lease,
+    rows: list[StepRow],
+    function: Function,
+    *,
+    target: str | None,
+) -> CallRequest:
+    events = _events(leased)
+    settled = sorted(
+        (row for row in rows if row.status in STEP_SETTLED), key=lambda row: row.revision or 0
+    )
+    return CallRequest(
+        run_id=leased.run_id,
+        attempt=min(leased.attempt, function.max_attempts - 1),
+        max_attempts=function.max_attempts,
+        event=events[0],
+        events=events,
+        memos={row.hashed_id: _memo(row) for row in settled},
+        pending=frozenset(row.hashed_id for row in rows if row.status in STEP_OPEN),
+        target=target,
+        plan_only=leased.kind is JobKind.ENTER
+        and (leased.has_open_pieces or leased.loss_count > 0),
+        job_id=str(leased.job_id),
+        request_id=f"{leased.token:x}",
+        step_limit=conf.get().MAX_STEPS,
+        time_zone=timezone.get_default_timezone(),
+        may_start_body=lease.is_alive,
+        transact=_transactor(leased, function),
+        guard=_guard(),
+    )
+
+
+def _memo(row: StepRow) -> StepMemo:
+    error: Any = None if row.error is None else loads(row.error)
+    return StepMemo(
+        hashed_id=row.hashed_id,
+        op=row.op,
+        value=None if row.output is None else loads(row.output),
+        error=error,
+        revision=row.revision or 0,
+    )
+
+
+def _events(leased: Leased) -> tuple[dict[str, Any], ...]:
+    if leased.event_ids and len(leased.event_ids) > 1:
+        found = Event.objects.in_bulk(leased.event_ids)
+        return tuple(found[event_id].payload() for event_id in leased.event_ids)
+    event = leased.event
+    return (
+        payload_of(
+            id_=event.external_id or event.id,
+            name=event.name,
+            data=None if event.data is None else loads(event.data),
+            user=None if event.user is None else loads(event.user),
+            ts=event.ts,
+            version=event.version,
+        ),
+    )
+
+
+def _transactor(leased: Leased, function: Function) -> Callable[[Callable[[], Op]], Op]:
+    """Return what runs a ``step.transaction`` body: its writes and its result, or neither."""
+
+    def transact(body: Callable[[], Op]) -> Op:
+        with transactions.write() as cursor:
+            op = body()
+            if transactions.is_postgresql():
+                # A deferred constraint that fails at the commit would look like a lost
+                # answer; forced here, it is the body's failure like any other. SQLite
+                # would read the whole database for that, and has no answer to lose.
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+            if op.kind is not OpKind.STEP_RUN:
+                raise AssertionError("a transaction body reports its result only")
+            outcome = outcomes.begin(cursor, leased, max_attempts=function.max_attempts)
+            if outcome is None:
+                raise LeaseLostError("the lease was lost while the step's body ran")
+            outcomes.write_body(outcome, op)
+            execute_after_commit(outcome.hints)
+        return dataclasses.replace(op, is_recorded=True)
+
+    return transact
+
+
+def _guard() -> Callable[[], None]:
+    """Return a check that user code has not opened a transaction of its own since now.
+
+    The connections are looked up here because an async function runs in another thread.
+    """
+    held = [(c, c.in_atomic_block, len(c.savepoint_ids)) for c in connections.all()]
+
+    def guard() -> None:
+        for connection, was_inside, depth in held:
+            if connection.in_atomic_block != was_inside or len(connection.savepoint_ids) > depth:
+                raise StepInAtomicError(
+                    "A step was called inside a transaction.atomic() block of database"
+                    f" {connection.alias!r}. The block would be rolled back at every entry."
+                    " Put the writes into step.transaction(id, fn), or the block inside"
+                    " a step's body."
+                )
+
+    return guard

@@ -1,0 +1,94 @@
+"""The tick: what is due, and what lost messages and dead workers left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+from inngest_django import conf
+from inngest_django.engine import hints, hot_path, leases, sync, transactions
+from inngest_django.engine.hints import JobHint
+from inngest_django.models import Event, Pulse
+
+BATCH = 500
+_MAX_BATCHES = 10
+_OVERDUE_TICKS = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TickReport:
+    """What one tick did."""
+
+    hinted: int
+    asked_for_routing: bool
+    was_published: bool
+
+
+def tick() -> TickReport:
+    """Publish what is due now or before the next tick; harmless at any rate and from anywhere.
+
+    Looking ahead keeps a job that is due in 0.4 s from waiting for the next tick: its hint
+    goes out with that delay.
+    """
+    now = _beat_pulse()
+    lookahead = conf.get().TICK.total_seconds() + 0.5
+    hinted, published = 0, True
+    for _ in range(_MAX_BATCHES):
+        due = transactions.retrying(lambda: hot_path.take_due(lookahead=lookahead, limit=BATCH))
+        hinted += len(due)
+        published = hints.execute(
+            [
+                JobHint(job.id, job.function_id, max(0.0, (job.due_at - now).total_seconds()))
+                for job in due
+            ]
+        )
+        if not published:
+            # A failed broker is tried again soon; the back-off is for lost messages.
+            hot_path.hint_again([job.id for job in due], in_seconds=1.0)
+            break
+        if len(due) < BATCH:
+            break
+    unrouted = Event.objects.filter(routed_at__isnull=True).exists()
+    if unrouted:
+        published = hints.route() and published
+    sync.touch()
+    return TickReport(hinted=hinted, asked_for_routing=unrouted, was_published=published)
+
+
+def _beat_pulse() -> dt.datetime:
+    """Note that a tick runs; returns the database's now."""
+    now = transactions.now_sql()
+
+    def work() -> dt.datetime:
+        with transactions.write() as cursor:
+            for _ in range(2):
+                cursor.execute(
+                    f"UPDATE inngest_pulse SET ticked_at = {now}, ticked_by = %s"
+                    " WHERE id = 1 RETURNING ticked_at",
+                    (leases.owner(),),
+                )
+                row = cursor.fetchone()
+                if row is not None:
+                    return transactions.as_moment(row[0])
+                Pulse.objects.bulk_create([Pulse(id=1)], ignore_conflicts=True)
+        raise AssertionError("the pulse row cannot be created")
+
+    return transactions.retrying(work)
+
+
+def last_tick_age() -> dt.timedelta | None:
+    """Return how long ago a tick ran, by the database's clock; None when none ever did."""
+    with transactions.connection().cursor() as cursor:
+        cursor.execute(
+            f"SELECT ticked_at, {transactions.now_sql()} FROM inngest_pulse WHERE id = 1"
+        )
+        row = cursor.fetchone()
+    if row is None or row[0] is None:
+        return None
+    return transactions.as_moment(row[1]) - transactions.as_moment(row[0])
+
+
+def overdue() -> bool:
+    """Whether no tick ran for so long that a worker should run one itself."""
+    age = last_tick_age()
+    return age is None or age > conf.get().TICK * _OVERDUE_TICKS

@@ -1,0 +1,108 @@
+"""Deleting what is over and old, in small batches and without ORM cascades."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+from django.db.models import Exists, OuterRef
+
+from inngest_django import clock, conf
+from inngest_django.engine import transactions
+from inngest_django.models import (
+    Attempt,
+    Event,
+    IdempotencyKey,
+    Job,
+    Run,
+    Step,
+    Wait,
+    WaitKey,
+)
+from inngest_django.states import RUN_ENDED
+
+BATCH = 500
+_MAX_BATCHES = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PruneReport:
+    """How many rows went."""
+
+    runs: int
+    events: int
+    idempotency_keys: int
+
+
+def prune(*, before: dt.datetime | None = None) -> PruneReport:
+    """Delete runs that ended, and events received, before a moment.
+
+    Args:
+        before: Default: ``INNGEST["RETENTION"]`` ago; with RETENTION None nothing but expired
+            idempotency keys goes.
+
+    Events of runs that are kept stay, and so do events that were not routed yet. Runs whose
+    parent lives stay, because the parent may still read their result.
+    """
+    retention = conf.get().RETENTION
+    limit = before or (clock.now() - retention if retention is not None else None)
+    keys = _prune_keys()
+    if limit is None:
+        return PruneReport(runs=0, events=0, idempotency_keys=keys)
+    runs = _in_batches(lambda: _prune_runs(limit))
+    events = _in_batches(lambda: _prune_events(limit))
+    return PruneReport(runs=runs, events=events, idempotency_keys=keys)
+
+
+def _in_batches(prune_batch) -> int:  # type: ignore[no-untyped-def]
+    total = 0
+    for _ in range(_MAX_BATCHES):
+        count = transactions.retrying(prune_batch)
+        total += count
+        if count < BATCH:
+            break
+    return total
+
+
+def _prune_keys() -> int:
+    with transactions.write() as cursor:
+        cursor.execute(
+            f"DELETE FROM {IdempotencyKey._meta.db_table} WHERE expires_at < {transactions.now_sql()}"
+        )
+        return int(cursor.rowcount)
+
+
+def _prune_runs(limit: dt.datetime) -> int:
+    using = transactions.connection().alias
+    with transactions.write():
+        ids = list(
+            Run.objects.filter(status__in=RUN_ENDED, ended_at__lt=limit)
+            .exclude(parent__run__status__in=["queued", "running"])
+            .values_list("id", flat=True)[:BATCH]
+        )
+        steps = Step.objects.filter(run_id__in=ids)
+        Run.objects.filter(parent__in=steps.values("id")).update(parent=None)
+        Run.objects.filter(original_run_id__in=ids).update(original_run=None)
+        waits = Wait.objects.filter(run_id__in=ids)
+        WaitKey.objects.filter(wait__in=waits.values("id"))._raw_delete(using)
+        waits._raw_delete(using)
+        Attempt.objects.filter(run_id__in=ids)._raw_delete(using)
+        Job.objects.filter(run_id__in=ids)._raw_delete(using)
+        Run.objects.filter(pk__in=ids).update(parent=None)
+        steps._raw_delete(using)
+        Run.objects.filter(pk__in=ids)._raw_delete(using)
+        return len(ids)
+
+
+def _prune_events(limit: dt.datetime) -> int:
+    using = transactions.connection().alias
+    with transactions.write():
+        ids = list(
+            Event.objects.filter(received_at__lt=limit, routed_at__isnull=False)
+            .filter(~Exists(Run.objects.filter(event_id=OuterRef("pk"))))
+            .order_by("id")
+            .values_list("id", flat=True)[:BATCH]
+        )
+        Wait.objects.filter(matched_event_id__in=ids).update(matched_event=None)
+        Event.objects.filter(pk__in=ids)._raw_delete(using)
+        return len(ids)

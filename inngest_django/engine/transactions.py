@@ -1,0 +1,95 @@
+"""The engine's transactions: on its own alias, writing from the start, tried again."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError, connections, transaction
+
+from inngest_django import clock
+from inngest_django.models.base import alias
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_TRIES = 6
+
+
+def connection() -> Any:
+    """Return this thread's connection to the engine's database."""
+    return connections[alias()]
+
+
+def is_postgresql() -> bool:
+    """Whether the engine's database is PostgreSQL."""
+    return bool(connection().vendor == "postgresql")
+
+
+def now_sql() -> str:
+    """Return the SQL text of now on the engine's database."""
+    return clock.sql(connection().vendor)
+
+
+@contextlib.contextmanager
+def write() -> Iterator[Any]:
+    """Open a transaction that may write, and give its cursor.
+
+    On SQLite the first statement of a transaction that will write must be a write: a read
+    that upgrades later fails at once when somebody else wrote in between.
+    """
+    held = connection()
+    with transaction.atomic(using=alias()), held.cursor() as cursor:
+        if held.vendor == "sqlite" and getattr(held, "transaction_mode", None) != "IMMEDIATE":
+            cursor.execute("UPDATE inngest_pulse SET id = id WHERE id = 0")
+        yield cursor
+
+
+def retrying(work: Callable[[], T], *, tries: int = _TRIES) -> T:
+    """Run ``work``, which opens its own transaction, again after faults that pass.
+
+    Deadlocks, lock time-outs, a locked SQLite file and lost connections pass. Trying again
+    after a commit whose answer was lost is safe for outcomes: the token is gone by then.
+    Inside somebody's transaction nothing is tried again, because that one is broken too.
+    """
+    for attempt in range(tries):
+        held = connection()
+        was_nested = held.in_atomic_block
+        try:
+            return work()
+        except (OperationalError, InterfaceError) as error:
+            if was_nested or attempt == tries - 1:
+                raise
+            if not held.is_usable():
+                held.close()
+            logger.info("database fault, trying again", extra={"fault": type(error).__name__})
+            time.sleep(random.uniform(0.02, 0.1) * 2**attempt)  # noqa: S311, TID251
+    raise AssertionError("unreachable")
+
+
+def after_commit(work: Callable[[], None]) -> None:
+    """Run ``work`` once the surrounding transaction commits; its errors are only logged."""
+    transaction.on_commit(work, using=alias(), robust=True)
+
+
+def as_moment(value: Any) -> dt.datetime:
+    """Return a database value as an aware datetime; SQLite hands out text."""
+    moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def now() -> dt.datetime:
+    """Return the database's now."""
+    with connection().cursor() as cursor:
+        cursor.execute(f"SELECT {now_sql()}")
+        return as_moment(cursor.fetchone()[0])
+
+
+def in_list(values: int) -> str:
+    """Return that many placeholders, for an SQL ``IN``."""
+    return ", ".join(["%s"] * values)
