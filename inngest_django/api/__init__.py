@@ -1,0 +1,3 @@
+"""The HTTP interface: events in, events and runs out."""
+
+from __future__ import annotations

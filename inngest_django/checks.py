@@ -1,0 +1,187 @@
+"""System checks: set-up faults with an id and a remedy. Importing this module registers them.
+
+====  ==========================================================================
+E001  ``INNGEST`` has an unknown key or a value that cannot be read
+E002  two different registered functions have one id
+E003  a database router splits the app's tables
+E004  ``USE_TZ = False`` with SQLite
+E005  ``INNGEST["DATABASE"]`` names no database
+W001  a function declares options that this version does not enforce yet
+W002  SQLite is too old
+====  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.db import connections, models, router
+
+from inngest_django import conf
+from inngest_django.functions import registry
+
+APP_LABEL = "inngest_django"
+# Needed for RETURNING, which every guarded update uses.
+MIN_SQLITE = (3, 35)
+# Wire names of declared options that are stored, shown, and not acted on yet.
+NOT_ENFORCED = (
+    "batchEvents",
+    "concurrency",
+    "debounce",
+    "priority",
+    "rateLimit",
+    "singleton",
+    "throttle",
+    "timeouts",
+)
+
+
+@register()
+def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report what is wrong with ``INNGEST``."""
+    return [
+        Error(problem, hint="See the settings reference of inngest_django.", id="inngest.E001")
+        for problem in conf.problems()
+    ]
+
+
+@register()
+def check_function_ids(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report ids that two different functions have."""
+    return [
+        Error(
+            f"Two different functions have the id {duplicate!s}.",
+            hint="Give one of them another fn_id. Importing one function twice is fine.",
+            id="inngest.E002",
+        )
+        for duplicate in registry.duplicates()
+    ]
+
+
+@register(Tags.models)
+def check_routers(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report a router that keeps a table away from ``INNGEST["DATABASE"]``."""
+    alias = conf.get().DATABASE
+    if alias not in settings.DATABASES:
+        return []
+    elsewhere: dict[str, list[str]] = {}
+    for model in apps.get_app_config(APP_LABEL).get_models():
+        for problem in _routed_elsewhere(model, alias):
+            elsewhere.setdefault(problem, []).append(model.__name__)
+    return [
+        Error(
+            f"Database routers {problem}: {', '.join(names)}.",
+            hint=(
+                "All tables of inngest_django must be in one database, because a step's outcome"
+                f" is one transaction. Let the routers leave the app label {APP_LABEL!r} to"
+                f' INNGEST["DATABASE"] ({alias!r}).'
+            ),
+            id="inngest.E003",
+        )
+        for problem, names in sorted(elsewhere.items())
+    ]
+
+
+def _routed_elsewhere(model: type[models.Model], alias: str) -> list[str]:
+    problems = []
+    if not router.allow_migrate_model(alias, model):
+        problems.append(f"do not allow these tables in {alias!r}")
+    for method in ("db_for_read", "db_for_write"):
+        # Django asks the routers in turn; without an answer the engine's alias holds, which
+        # is named in every query.
+        for one in router.routers:
+            ask = getattr(one, method, None)
+            chosen = None if ask is None else ask(model)
+            if chosen is not None:
+                if chosen != alias:
+                    problems.append(f"send {method[7:]}s of these tables to {chosen!r}")
+                break
+    return problems
+
+
+@register()
+def check_time_zone(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report times without a zone in a database that stores them as local text."""
+    if settings.USE_TZ or _vendor() != "sqlite":
+        return []
+    return [
+        Error(
+            "USE_TZ is False and the durable functions are in SQLite, which then stores local"
+            " times: an hour repeats each autumn.",
+            hint='Set USE_TZ = True, or give INNGEST["DATABASE"] a PostgreSQL database.',
+            id="inngest.E004",
+        )
+    ]
+
+
+@register()
+def check_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report an alias that does not exist, and a SQLite that is too old."""
+    alias = conf.get().DATABASE
+    if alias not in settings.DATABASES:
+        known = ", ".join(sorted(settings.DATABASES))
+        return [
+            Error(
+                f'INNGEST["DATABASE"] is {alias!r}, which DATABASES does not have.',
+                hint=f"Name one of: {known}.",
+                id="inngest.E005",
+            )
+        ]
+    if _vendor() == "sqlite":
+        return sqlite_version(_sqlite_version())
+    return []
+
+
+def sqlite_version(version: tuple[int, ...]) -> list[CheckMessage]:
+    """Return the warning for a SQLite version, if there is one."""
+    if version >= MIN_SQLITE:
+        return []
+    shown = ".".join(map(str, version))
+    return [
+        Warning(
+            f"SQLite {shown} has no RETURNING; runs cannot make progress on it.",
+            hint="Use SQLite 3.35 or newer, or PostgreSQL.",
+            id="inngest.W002",
+        )
+    ]
+
+
+@register()
+def check_enforcement(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report options that are accepted and not enforced yet, one warning a function."""
+    found: list[CheckMessage] = []
+    for function_id, function in sorted(registry.all().items()):
+        names = not_enforced(function.config())
+        if names:
+            found.append(
+                Warning(
+                    f"Function {function_id!r} declares {', '.join(names)}, which this version"
+                    " of inngest_django accepts but does not enforce yet.",
+                    hint="The function runs as if they were not declared.",
+                    id="inngest.W001",
+                )
+            )
+    return found
+
+
+def not_enforced(config: Any) -> list[str]:
+    """Return the names of options in a configuration that nothing enforces yet."""
+    names = [name for name in NOT_ENFORCED if config.get(name) not in (None, [], {})]
+    if any(trigger.get("cron") for trigger in config.get("triggers") or ()):
+        names.append("a cron trigger")
+    return names
+
+
+def _vendor() -> str:
+    alias = conf.get().DATABASE
+    return str(connections[alias].vendor) if alias in settings.DATABASES else ""
+
+
+def _sqlite_version() -> tuple[int, ...]:
+    import sqlite3
+
+    return sqlite3.sqlite_version_info
