@@ -1,0 +1,321 @@
+"""Publishing hints within a bounded time, whatever the broker does.
+
+``apply_async`` does the publishing, so that a project's routing, serializer and
+``before_task_publish`` receivers (tracing) apply. The connection is one of our own: the
+project's may wait for ever on a broker that does not answer (Redis has no socket time-out
+unless told), and a caller has already committed when it publishes.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import logging
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from celery import current_app
+
+from inngest_django import conf
+from inngest_django.dispatch import tasks
+from inngest_django.engine.hints import JobHint
+
+logger = logging.getLogger(__name__)
+
+LIMIT = 0.9  # Seconds for which the network may hold up one call.
+RETRY_AFTER = 3.0  # Seconds after a failure in which nothing is tried.
+LONGEST_DELAY = 60.0  # A later hint is the tick's to publish, from the job's row.
+_MAX_IDLE = 8
+
+_NO_RETRIES = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """One message to publish, before Celery has seen it."""
+
+    task: str
+    args: tuple[int, ...]
+    queue: str
+    countdown: float = 0.0
+
+
+class CeleryPublisher:
+    """The engine's ``hints.Publisher``; safe to share between threads and across forks.
+
+    Args:
+        app: The Celery app to publish with; the current one unless given.
+    """
+
+    def __init__(self, app: Any = None) -> None:
+        self._app = app
+        self._breaker = Breaker()
+        self._idle = _Idle()
+        self._eager = _Eager()
+        _publishers.add(self)
+
+    def execute(self, hints: Sequence[JobHint]) -> bool:
+        """Publish; False when the broker could not be reached."""
+        settings = conf.get()
+        return self._send(
+            [
+                Message(
+                    tasks.EXECUTE,
+                    (hint.job_id,),
+                    settings.queue_for(hint.function_id),
+                    max(0.0, hint.delay),
+                )
+                for hint in hints
+                if hint.delay <= LONGEST_DELAY
+            ]
+        )
+
+    def route(self) -> bool:
+        """Ask for routing; False when the broker could not be reached."""
+        return self._send([Message(tasks.ROUTE, (), conf.get().CONTROL_QUEUE)])
+
+    def close(self) -> None:
+        """Close the held connections; the next publish opens another."""
+        for producer in self._idle.take_all():
+            _close(producer)
+
+    def start_afresh(self) -> None:
+        """Let go of a parent's connections and locks without a word on its sockets."""
+        _inherited.append(self._idle)
+        self._breaker, self._idle, self._eager = Breaker(), _Idle(), _Eager()
+
+    def _send(self, messages: Sequence[Message]) -> bool:
+        if not messages:
+            return True
+        app = self._app or current_app
+        if app.conf.task_always_eager:
+            return self._eager.run(app, messages)
+        if not self._breaker.allows():
+            return False
+        try:
+            self._publish_all(app, messages)
+        except Exception as error:  # noqa: BLE001 - the caller has committed: nothing may escape
+            self._breaker.failed(error)
+            return False
+        self._breaker.succeeded()
+        return True
+
+    def _publish_all(self, app: Any, messages: Sequence[Message]) -> None:
+        left = collections.deque(messages)
+        for producer in self._idle.take():
+            # A held connection may have died since; that says nothing about the broker.
+            try:
+                self._publish_left(app, producer, left)
+            except Exception:  # noqa: BLE001, PERF203
+                _close(producer)
+            else:
+                self._idle.give_back(producer)
+                return
+        producer = _connect(app)
+        try:
+            self._publish_left(app, producer, left)
+        except BaseException:
+            _close(producer)
+            raise
+        self._idle.give_back(producer)
+
+    @staticmethod
+    def _publish_left(app: Any, producer: Any, left: collections.deque[Message]) -> None:
+        _check_alive(producer.connection)
+        held_up = 0.0
+        while left:
+            started = time.monotonic()
+            _publish(app, producer, left[0])
+            left.popleft()
+            took = time.monotonic() - started
+            # A long batch may take its time, a broker that crawls may not.
+            held_up += took if took > LIMIT / 4 else 0.0
+            if left and held_up > LIMIT:
+                raise TimeoutError(f"{held_up:.1f} s for a few messages")
+
+
+def _publish(app: Any, producer: Any, message: Message) -> None:
+    app.tasks[message.task].apply_async(
+        args=message.args,
+        queue=message.queue,
+        countdown=message.countdown or None,
+        producer=producer,
+        retry=False,
+        add_to_parent=False,
+    )
+
+
+def _connect(app: Any) -> Any:
+    """Return a producer on a new connection whose every wait is bounded."""
+    connection = app.connection_for_write(connect_timeout=LIMIT)
+    driver = connection.get_transport_cls().driver_type
+    given = connection.transport_options or {}
+    seconds = LIMIT / max(1, len(connection.alt))
+    connection.connect_timeout = seconds
+    # Read when the connection is made, which is below.
+    connection.transport_options = {**given, **_NO_RETRIES, **_bounds(driver, given, seconds)}
+    try:
+        connection.ensure_connection(
+            timeout=LIMIT, **{**_NO_RETRIES, "max_retries": max(0, len(connection.alt) - 1)}
+        )
+        return app.amqp.Producer(connection, auto_declare=False)
+    except BaseException:
+        _close_connection(connection)
+        raise
+
+
+def _bounds(driver: str, given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    if driver == "redis":
+        names: tuple[str, ...] = ("socket_timeout", "socket_connect_timeout")
+        rest: dict[str, Any] = {"retry_on_timeout": False}
+    elif driver == "amqp":
+        names = ("read_timeout", "write_timeout", "connect_timeout")
+        # A confirmation costs three times the publish and saves only a delay.
+        rest = {"confirm_publish": False}
+    else:
+        return {}
+    return rest | {name: min(given.get(name) or seconds, seconds) for name in names}
+
+
+def _check_alive(connection: Any) -> None:
+    """Raise when the broker closed the connection.
+
+    Over AMQP nothing answers a publish, so that the first message after a broker's restart
+    would vanish into a closed socket. Redis answers each, and its client looks for itself.
+    """
+    if connection.get_transport_cls().driver_type != "amqp":
+        return
+    transport = connection.connection.transport  # of py-amqp
+    poll = select.poll()
+    poll.register(transport.sock, select.POLLIN)
+    if poll.poll(0):
+        connection.drain_events(timeout=0.01)
+
+
+def _close(producer: Any) -> None:
+    _close_connection(producer.connection)
+
+
+def _close_connection(connection: Any) -> None:
+    try:
+        if connection.get_transport_cls().driver_type == "amqp":
+            # Lets go without the farewell, for which a dead broker would keep us waiting.
+            connection.collect()
+        else:
+            connection.close()
+    except Exception:  # noqa: BLE001 - it is given up anyway
+        logger.debug("closing a broker connection failed", exc_info=True)
+
+
+class Breaker:
+    """Skips publishing for a moment after a failure, then lets one caller try."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_failing = False
+        self._retry_at = 0.0
+
+    def allows(self) -> bool:
+        """Return whether this caller may try now."""
+        with self._lock:
+            if not self._is_failing:
+                return True
+            now = time.monotonic()
+            if now < self._retry_at:
+                return False
+            # This caller finds out; the others go on without.
+            self._retry_at = now + RETRY_AFTER
+            return True
+
+    def failed(self, error: BaseException) -> None:
+        """Note a failure; logged once an outage."""
+        with self._lock:
+            was_failing, self._is_failing = self._is_failing, True
+            self._retry_at = time.monotonic() + RETRY_AFTER
+        if not was_failing:
+            logger.warning(
+                "The broker cannot be reached (%s: %s). Nothing is lost: due work moves when a"
+                " worker and the broker are back. Check the broker URL of the Celery app.",
+                type(error).__name__,
+                error,
+            )
+
+    def succeeded(self) -> None:
+        """Note a success; logged when it ends an outage."""
+        if not self._is_failing:
+            return
+        with self._lock:
+            was_failing, self._is_failing = self._is_failing, False
+        if was_failing:
+            logger.warning("The broker answers again.")
+
+
+class _Idle:
+    """Producers at rest. Each is used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._producers: collections.deque[Any] = collections.deque()
+
+    def take(self) -> Iterator[Any]:
+        """Yield producers until the caller is content."""
+        while True:
+            try:
+                yield self._producers.pop()
+            except IndexError:
+                return
+
+    def take_all(self) -> list[Any]:
+        """Return all of them."""
+        return list(self.take())
+
+    def give_back(self, producer: Any) -> None:
+        """Keep a producer for the next caller."""
+        if len(self._producers) < _MAX_IDLE:
+            self._producers.append(producer)
+        else:
+            _close(producer)
+
+
+class _Eager:
+    """``task_always_eager``: runs what is hinted here, one after the other.
+
+    Each job hints the next one from inside its task; without a queue a long run would be as
+    deep a recursion. What is due later is left out: no time passes in this mode.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def run(self, app: Any, messages: Sequence[Message]) -> bool:
+        queue: collections.deque[Message] | None = getattr(self._local, "queue", None)
+        if queue is not None:
+            queue.extend(messages)
+            return True
+        self._local.queue = queue = collections.deque(messages)
+        try:
+            while queue:
+                message = queue.popleft()
+                if not message.countdown:
+                    app.tasks[message.task].apply(args=message.args, throw=False)
+        finally:
+            self._local.queue = None
+        return True
+
+
+_publishers: weakref.WeakSet[CeleryPublisher] = weakref.WeakSet()
+# A parent's connections in a forked child. Kept, because closing them, by garbage collection
+# too, could speak on a socket that the parent goes on using.
+_inherited: list[Any] = []
+
+
+def _after_fork() -> None:
+    for publisher in list(_publishers):
+        publisher.start_afresh()
+
+
+os.register_at_fork(after_in_child=_after_fork)

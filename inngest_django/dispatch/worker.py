@@ -1,0 +1,131 @@
+"""What a Celery worker process does for the engine besides running tasks.
+
+Connected when the app is loaded in a process that has Celery; the receivers act in workers
+only, and for each pool: prefork, threads and solo.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+from celery import signals
+from django.db import connections as django_connections
+
+from inngest_django import conf
+from inngest_django.dispatch import connections
+from inngest_django.dispatch.ticker import Ticker
+
+logger = logging.getLogger(__name__)
+
+_ORPHANED = 70  # Exit code.
+
+
+class _Process:
+    """State of this worker's main process."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.ticker: Ticker | None = None
+        # Its writing end lives in the main process alone: end of file means that it died.
+        self.pipe: tuple[int, int] | None = None
+
+
+_main = _Process()
+
+
+def connect() -> None:
+    """Connect the receivers; as often as one likes."""
+    for signal, receiver in (
+        (signals.worker_init, on_init),
+        (signals.worker_ready, on_ready),
+        (signals.worker_process_init, on_child),
+        (signals.worker_shutting_down, on_shutting_down),
+        (signals.worker_shutdown, on_shutdown),
+    ):
+        signal.connect(receiver, dispatch_uid=f"inngest_django.dispatch.{receiver.__name__}")
+
+
+def on_init(sender: Any = None, **_: Any) -> None:
+    """In the main process, before its pool exists."""
+    from inngest_django.engine import leases, sync
+
+    _main.pid = os.getpid()
+    if _main.pipe is None:
+        _main.pipe = os.pipe()
+    connections.keep_open(getattr(sender, "app", None))
+    leases.stop_draining()
+    try:
+        sync.register()
+    except Exception as error:  # noqa: BLE001 - a worker may start before its database
+        logger.warning("Functions not registered yet, the tick tries again: %s", error)
+    finally:
+        # None may be open when the pool forks.
+        connections.close_all()
+
+
+def on_ready(**_: Any) -> None:
+    """In the main process, when it consumes; its pool has been forked by now."""
+    if conf.get().WORKER_TICK and _main.ticker is None:
+        _main.ticker = Ticker()
+        _main.ticker.start()
+
+
+def on_child(**_: Any) -> None:
+    """In each pool process; the solo pool sends this too, in the main process."""
+    if os.getpid() == _main.pid:
+        return
+    _main.ticker = None
+    for connection in django_connections.all(initialized_only=True):
+        if connection.connection is not None:
+            # The fix-up did this already where it is installed. Not closed: that would end
+            # the session of the parent.
+            _inherited.append(connection.connection)
+            connection.connection = None
+    if _main.pipe is not None:
+        reading, writing = _main.pipe
+        os.close(writing)
+        _main.pipe = None
+        threading.Thread(
+            target=_exit_when_orphaned, args=(reading,), name="inngest-orphan", daemon=True
+        ).start()
+
+
+def on_shutting_down(**_: Any) -> None:
+    """In the main process, inside a signal handler: nothing here may wait for a lock."""
+    threading.Thread(target=_drain, name="inngest-drain", daemon=True).start()
+
+
+def on_shutdown(**_: Any) -> None:
+    """In the main process, when its pool has ended."""
+    ticker, _main.ticker = _main.ticker, None
+    if ticker is not None:
+        ticker.stop()
+
+
+def _drain() -> None:
+    from inngest_django.engine import leases
+
+    if _main.ticker is not None:
+        _main.ticker.stop()
+    leases.start_draining()
+    connections.close_all()
+
+
+def _exit_when_orphaned(reading: int) -> None:
+    """End a pool process whose main process died.
+
+    Nobody would stop it or replace it, while it went on renewing its lease. Its job is taken
+    over when that lease expires, as after any other crash.
+    """
+    while os.read(reading, 1):
+        pass
+    logger.error("The worker's main process is gone: pool process %s ends.", os.getpid())
+    os._exit(_ORPHANED)
+
+
+_inherited: list[Any] = []
+
+connect()
