@@ -16,6 +16,7 @@ from inngest_django import conf, ids, signals
 from inngest_django.drivers.base import CallRequest, Driver, Op, StepMemo
 from inngest_django.drivers.in_process import InProcessDriver
 from inngest_django.engine import (
+    crash_points,
     hints,
     hot_path,
     leases,
@@ -52,6 +53,7 @@ def execute(job_id: int) -> None:
     """Do a job if it is due and free; otherwise do nothing, quietly."""
     ttl = conf.get().LEASE_TTL.total_seconds()
     token = ids.new_token()
+    crash_points.reach("execute.start")
     asked_at = time.monotonic()
     leased = transactions.retrying(
         lambda: hot_path.lease(
@@ -65,6 +67,7 @@ def execute(job_id: int) -> None:
     if leased is None:
         _hint_if_early(job_id)
         return
+    crash_points.reach("lease.taken")
     with leases.holding(job_id, token, leased_at=asked_at, ttl=ttl) as lease:
         if leased.kind in _USER_CODE:
             own_jobs = _call(leased, lease)
@@ -108,6 +111,7 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
             return ()
         hot_path.begin_step(leased.step_id or 0, leased.job_id, leased.token)
     request = _request(leased, lease, rows, function, target=target)
+    crash_points.reach("call.start")
     try:
         response = driver.call(function, request)
     except LeaseLostError:
@@ -116,6 +120,7 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
             extra={"run_id": leased.run_id, "job_id": leased.job_id},
         )
         return ()
+    crash_points.reach("call.end")
     report = outcomes.report(leased, response, max_attempts=function.max_attempts)
     return report.own_jobs
 
@@ -226,6 +231,7 @@ def _transactor(leased: Leased, function: Function) -> Callable[[Callable[[], Op
     def transact(body: Callable[[], Op]) -> Op:
         with transactions.write() as cursor:
             op = body()
+            crash_points.reach("transaction.body_done")
             if transactions.is_postgresql():
                 # A deferred constraint that fails at the commit would look like a lost
                 # answer; forced here, it is the body's failure like any other. SQLite
@@ -238,6 +244,7 @@ def _transactor(leased: Leased, function: Function) -> Callable[[Callable[[], Op
                 raise LeaseLostError("the lease was lost while the step's body ran")
             outcomes.write_body(outcome, op)
             execute_after_commit(outcome.hints)
+        crash_points.reach("transaction.committed")
         return dataclasses.replace(op, is_recorded=True)
 
     return transact

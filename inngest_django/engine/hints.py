@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
-from inngest_django.engine import transactions
+from inngest_django.engine import crash_points, transactions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def route_after_commit() -> None:
 
 
 def _publish(hints: Sequence[JobHint]) -> None:
+    crash_points.reach("hints.before_publish")
     _publisher.execute(hints)
+    crash_points.reach("hints.published")
 
 
 def _route() -> None:

@@ -9,7 +9,15 @@ from typing import Any
 
 from inngest_django import conf
 from inngest_django.drivers.base import CallResponse, Discovered, Op, Raised, Returned
-from inngest_django.engine import hot_path, pieces, planning, retries, runs, transactions
+from inngest_django.engine import (
+    crash_points,
+    hot_path,
+    pieces,
+    planning,
+    retries,
+    runs,
+    transactions,
+)
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue
@@ -61,11 +69,15 @@ def report(leased: Leased, response: CallResponse, *, max_attempts: int) -> Repo
             outcome = begin(cursor, leased, max_attempts=max_attempts)
             if outcome is None:
                 return Report(was_written=False)
+            crash_points.reach("outcome.locked")
             _write(outcome, response)
+            crash_points.reach("outcome.written")
             execute_after_commit(outcome.hints)
             return Report(was_written=True, own_jobs=tuple(outcome.own_jobs))
 
-    return transactions.retrying(work)
+    written = transactions.retrying(work)
+    crash_points.reach("outcome.committed")
+    return written
 
 
 def begin(cursor: Any, leased: Leased, *, max_attempts: int) -> Outcome | None:

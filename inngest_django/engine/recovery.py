@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 
 from inngest_django import conf
-from inngest_django.engine import hints, hot_path, leases, sync, transactions
+from inngest_django.engine import crash_points, hints, hot_path, leases, sync, transactions
 from inngest_django.engine.hints import JobHint
 from inngest_django.models import Event, Pulse
 
@@ -30,18 +30,21 @@ def tick() -> TickReport:
     Looking ahead keeps a job that is due in 0.4 s from waiting for the next tick: its hint
     goes out with that delay.
     """
+    crash_points.reach("tick.start")
     now = _beat_pulse()
     lookahead = conf.get().TICK.total_seconds() + 0.5
     hinted, published = 0, True
     for _ in range(_MAX_BATCHES):
         due = transactions.retrying(lambda: hot_path.take_due(lookahead=lookahead, limit=BATCH))
         hinted += len(due)
+        crash_points.reach("tick.taken")
         published = hints.execute(
             [
                 JobHint(job.id, job.function_id, max(0.0, (job.due_at - now).total_seconds()))
                 for job in due
             ]
         )
+        crash_points.reach("tick.published")
         if not published:
             # A failed broker is tried again soon; the back-off is for lost messages.
             hot_path.hint_again([job.id for job in due], in_seconds=1.0)

@@ -20,6 +20,7 @@ from inngest_django import expressions, ids
 from inngest_django.durations import parse_duration
 from inngest_django.engine import (
     cancellation,
+    crash_points,
     hot_path,
     pieces,
     runs,
@@ -64,6 +65,7 @@ def stamp() -> int:
     total = 0
     while True:
         count = transactions.retrying(_stamp_batch)
+        crash_points.reach("stamp.committed")
         total += count
         if count < STAMP_BATCH:
             return total
@@ -90,6 +92,7 @@ def _stamp_batch() -> int:
         count = int(cursor.rowcount)
         if count:
             cursor.execute("UPDATE inngest_counter SET last_seq = %s WHERE id = 1", (last + count,))
+        crash_points.reach("stamp.written")
         return count
 
 
@@ -119,7 +122,9 @@ def route() -> int:
         if not batch:
             break
         position = batch[-1].seq
+        crash_points.reach("route.before_settle")
         settled = _settle_waits(batch)
+        crash_points.reach("route.settle_committed")
         try:
             routed += transactions.retrying(lambda ready=settled: _start(ready))
         except DatabaseError:
@@ -127,6 +132,7 @@ def route() -> int:
         except Exception:
             logger.exception("routing a batch failed, going one by one")
             routed += _start_one_by_one(settled)
+        crash_points.reach("route.start_committed")
     return routed
 
 
@@ -170,6 +176,7 @@ def _start(batch: Sequence[Event]) -> int:
         hints = runs.start([_as_start(c, now=now) for c in winners], now=now)
         Event.objects.filter(pk__in=[e.pk for e in events]).update(routed_at=now)
         execute_after_commit(hints)
+        crash_points.reach("route.start_written")
         return len(events)
 
 
@@ -379,6 +386,7 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
                     step_name=names[wait.step_id],
                 )
         execute_after_commit(hints)
+        crash_points.reach("route.settle_written")
 
 
 def _lock_runs(cursor: Any, run_ids: Iterable[str]) -> dict[str, LockedRun]:

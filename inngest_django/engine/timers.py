@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from inngest_django.engine import hot_path, pieces, routing, transactions, waits
+from inngest_django.engine import crash_points, hot_path, pieces, routing, transactions, waits
 from inngest_django.engine.cancellation import close as cancel_run
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import LockedRun
@@ -26,6 +26,7 @@ def work(job_id: int, token: int) -> None:
     if job.kind == JobKind.WAIT:
         # Events that were committed before the expiry count, even when the router is behind.
         routing.stamp()
+    crash_points.reach("timer.start")
     action = _ACTIONS[JobKind(job.kind)]
 
     def settle() -> None:
@@ -36,8 +37,10 @@ def work(job_id: int, token: int) -> None:
             if not hot_path.holds_lease(cursor, job_id, token):
                 return
             execute_after_commit(action(cursor, run, job))
+            crash_points.reach("timer.written")
 
     transactions.retrying(settle)
+    crash_points.reach("timer.committed")
 
 
 def _settle_sleep(cursor: Any, run: LockedRun, job: Job) -> list[JobHint]:
