@@ -211,7 +211,7 @@ class ProcessStack:
         """Stop both and remove what they left in the broker."""
         self.stop_worker()
         self.stop_beat()
-        _clear_broker()
+        clear_broker(settings.INNGEST["QUEUE"], settings.INNGEST["CONTROL_QUEUE"])
 
     def logs(self) -> Iterator[tuple[str, str]]:
         """Yield the name and output of each process."""
@@ -302,8 +302,8 @@ def check_services() -> None:
         ) from None
 
 
-def _clear_broker() -> None:
-    """Delete this session's queues and nothing else."""
+def clear_broker(*queues: str) -> None:
+    """Delete these queues, in Redis all keys of this session, and nothing else."""
     import kombu
 
     with kombu.Connection(
@@ -314,6 +314,6 @@ def _clear_broker() -> None:
             for key in client.scan_iter(match=f"{_session()}-*"):
                 client.delete(key)
             return
-        for queue in (settings.INNGEST["QUEUE"], settings.INNGEST["CONTROL_QUEUE"]):
+        for queue in queues:
             with contextlib.suppress(*connection.channel_errors):
                 connection.default_channel.queue_delete(queue)
