@@ -40,7 +40,7 @@ def cancel(request: HttpRequest, run_ids: Iterable[str], *, reason: str = "") ->
     from inngest_django.engine import cancellation
 
     if not reason:
-        reason = f"Cancelled in the admin by {request.user.get_username()}."
+        reason = f"by {request.user.get_username()} in the admin"
     won, lost, refused = [], 0, []
     for run_id in run_ids:
         try:
@@ -68,7 +68,7 @@ def rerun(request: HttpRequest, run_ids: Iterable[str]) -> Tally:
             refused.append(f"{run_id}: {error}")
         else:
             won.append(run_id)
-    _log(request, won, "Rerun in the admin.")
+    _log(request, won, "Rerun in the admin")
     return Tally(won=won, made=made, refused=refused, lost_count=len(refused))
 
 
