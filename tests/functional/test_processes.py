@@ -26,7 +26,8 @@ def where(ctx: ContextSync) -> int:
 
 @client.create_function(fn_id="where-later", trigger=TriggerEvent(event=event_name("where-later")))
 def where_later(ctx: ContextSync) -> str:
-    ctx.step.sleep("rest", "1s")
+    # Longer than a worker remembers by itself what is due in a moment.
+    ctx.step.sleep("rest", "3s")
     return "woken"
 
 
