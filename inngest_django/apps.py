@@ -60,7 +60,8 @@ def register_functions(*, using: str, **_: Any) -> None:
     if using != conf.get().DATABASE:
         return
     with connection.cursor() as cursor:
-        if Function._meta.db_table not in connection.introspection.table_names(cursor):
+        table = Function._meta.db_table  # noqa: SLF001 - Django documents it
+        if table not in connection.introspection.table_names(cursor):
             return
     try:
         with transaction.atomic(using=using):

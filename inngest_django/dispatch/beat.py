@@ -38,7 +38,8 @@ def ensure_periodic_tasks(*, using: str, **_: Any) -> None:
     connection = connections[using]
     with connection.cursor() as cursor:
         existing = set(connection.introspection.table_names(cursor))
-    if not {IntervalSchedule._meta.db_table, PeriodicTask._meta.db_table} <= existing:
+    # Django documents ``_meta``.
+    if not {m._meta.db_table for m in (IntervalSchedule, PeriodicTask)} <= existing:  # noqa: SLF001
         return
     settings = conf.get()
     _ensure(

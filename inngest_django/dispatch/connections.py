@@ -25,6 +25,7 @@ OLDEST = 600.0  # Seconds; a limit, so that a database that moved is followed so
 IDLE = 10.0  # Seconds after which a connection is looked at before it is used.
 
 _opened_at: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+_replaced: weakref.WeakSet[Any] = weakref.WeakSet()
 _used_at: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 
 
@@ -37,7 +38,7 @@ def keep_open(app: Any) -> None:
     connection_created.connect(_note_opened, dispatch_uid="inngest_django.dispatch.connections")
     for fixup in getattr(app, "_fixups", ()):
         worker_fixup = getattr(fixup, "worker_fixup", None)
-        if worker_fixup is not None and not hasattr(worker_fixup, "_inngest_before"):
+        if worker_fixup is not None and worker_fixup not in _replaced:
             _replace(worker_fixup)
     signals.task_prerun.connect(_before_task, dispatch_uid="inngest_django.before_task")
     signals.task_postrun.connect(_after_task, dispatch_uid="inngest_django.after_task")
@@ -56,7 +57,7 @@ def _replace(worker_fixup: Any) -> None:
 
     signals.task_prerun.disconnect(before)
     signals.task_postrun.disconnect(after)
-    worker_fixup._inngest_before = before
+    _replaced.add(worker_fixup)
     worker_fixup.on_task_prerun, worker_fixup.on_task_postrun = prerun, postrun
     # As the fix-up connects them: should it install itself again, these are the same.
     signals.task_prerun.connect(prerun)

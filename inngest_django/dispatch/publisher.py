@@ -107,12 +107,17 @@ class CeleryPublisher:
 
     def _publish_all(self, app: Any, messages: Sequence[Message]) -> None:
         left = collections.deque(messages)
+        started = time.monotonic()
         for producer in self._idle.take():
             # A held connection may have died since; that says nothing about the broker.
             try:
                 self._publish_left(app, producer, left)
-            except Exception:  # noqa: BLE001, PERF203
+            except Exception:
                 _close(producer)
+                if time.monotonic() - started > LIMIT / 4:
+                    # It was not closed, it is silent: trying on would take as long again.
+                    self.close()
+                    raise
             else:
                 self._idle.give_back(producer)
                 return
@@ -188,6 +193,9 @@ def _check_alive(connection: Any) -> None:
     Over AMQP nothing answers a publish, so that the first message after a broker's restart
     would vanish into a closed socket. Redis answers each, and its client looks for itself.
     """
+    if not connection.connected:
+        # Publishing would connect again, with pauses that nothing bounds.
+        raise ConnectionError("the connection was lost")
     if connection.get_transport_cls().driver_type != "amqp":
         return
     transport = connection.connection.transport  # of py-amqp
@@ -208,7 +216,7 @@ def _close_connection(connection: Any) -> None:
             connection.collect()
         else:
             connection.close()
-    except Exception:  # noqa: BLE001 - it is given up anyway
+    except Exception:
         logger.debug("closing a broker connection failed", exc_info=True)
 
 

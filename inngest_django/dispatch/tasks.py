@@ -86,9 +86,7 @@ def _run(name: str, work: Callable[[], object]) -> None:
         work()
     except (OperationalError, InterfaceError) as error:
         # Not a defect, and once a second while a database restarts: one line will do.
-        logger.warning(
-            "%s gave up, the database does not answer: %s", name, str(error).strip()
-        )
+        logger.warning("%s gave up, the database does not answer: %s", name, str(error).strip())
 
 
 def _refuse(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, wanted: str) -> None:

@@ -39,7 +39,7 @@ class Ticker:
         while not self._stopping.wait(pause):
             try:
                 was_overdue = tick_if_overdue()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next one may work
+            except Exception as error:  # whatever it is, the next one may work
                 if not is_failing:
                     logger.warning(
                         "A worker's own tick failed, trying on: %s", error, exc_info=True

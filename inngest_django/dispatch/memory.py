@@ -1,0 +1,109 @@
+"""A transport inside one process, for development and tests: ``inngest-memory://``.
+
+Kombu's own memory transport looks for messages once a second. This one wakes its consumer
+when a message is put, and when one is acknowledged, because a full prefetch window opens then.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from queue import Empty, Queue
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, memory, virtual
+
+SCHEME = "inngest-memory"
+URL = f"{SCHEME}://localhost//"
+
+# A consumer that asks for longer is told early that nothing came; it asks again, and sees in
+# time that it is to stop.
+_LONGEST_WAIT = 0.25
+
+
+class _Bell:
+    """Wakes whoever waits. A ring between looking and waiting is not missed."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rings = 0
+
+    def ring(self) -> None:
+        with self._condition:
+            self._rings += 1
+            self._condition.notify_all()
+
+    def heard(self) -> int:
+        return self._rings
+
+    def wait(self, heard: int, timeout: float) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._rings != heard, timeout)
+
+
+_bell = _Bell()
+
+
+class Channel(memory.Channel):  # type: ignore[misc]  # kombu ships no types
+    """A channel whose queues are shared by all channels of the process."""
+
+    # Not the ones of kombu's transport: somebody may use that for something else.
+    queues: dict[str, Queue[Any]] = {}
+
+    def _queue_for(self, queue: str) -> Queue[Any]:
+        # In one step: two threads that declare a queue must get the same.
+        return self.queues.setdefault(queue, Queue())
+
+    def _new_queue(self, queue: str, **_: Any) -> None:
+        self._queue_for(queue)
+
+    def _put(self, queue: str, message: Any, **_: Any) -> None:
+        self._queue_for(queue).put(message)
+        _bell.ring()
+
+    def basic_ack(self, delivery_tag: Any, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
+        super().basic_ack(delivery_tag, multiple)
+        _bell.ring()
+
+    def basic_reject(self, delivery_tag: Any, requeue: bool = False) -> None:  # noqa: FBT001, FBT002
+        super().basic_reject(delivery_tag, requeue)
+        _bell.ring()
+
+    def basic_qos(self, *args: Any, **kwargs: Any) -> None:
+        super().basic_qos(*args, **kwargs)
+        _bell.ring()
+
+
+class Transport(memory.Transport):  # type: ignore[misc]  # kombu ships no types
+    """The transport; register it with ``register``."""
+
+    Channel = Channel
+    global_state = virtual.BrokerState()
+    driver_type = "memory"
+    driver_name = SCHEME
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Deliver one message; ``TimeoutError`` when none comes in time."""
+        deadline = None if timeout is None else time.monotonic() + min(timeout, _LONGEST_WAIT)
+        while True:
+            heard = _bell.heard()
+            try:
+                self.cycle.get(self._deliver, timeout=timeout)
+            except Empty:
+                left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    raise socket.timeout from None
+                _bell.wait(heard, left)
+            else:
+                return
+
+
+def register() -> None:
+    """Make the scheme known to kombu."""
+    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+
+
+def purge() -> None:
+    """Drop every message."""
+    Channel.queues.clear()
