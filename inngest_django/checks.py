@@ -54,12 +54,18 @@ def check_function_ids(app_configs: Sequence[AppConfig] | None, **_: Any) -> lis
     """Report ids that two different functions have."""
     return [
         Error(
-            f"Two different functions have the id {duplicate!s}.",
-            hint="Give one of them another fn_id. Importing one function twice is fine.",
+            f"{len(functions)} different functions have the id {function_id!r}:"
+            f" {', '.join(_place(function) for function in functions)}.",
+            hint="Give each its own fn_id. Importing one function in two places is fine.",
             id="inngest.E002",
         )
-        for duplicate in registry.duplicates()
+        for function_id, functions in registry.duplicates()
     ]
+
+
+def _place(function: Any) -> str:
+    handler = function.handler
+    return f"{handler.__module__}.{getattr(handler, '__qualname__', repr(handler))}"
 
 
 @register(Tags.models)
