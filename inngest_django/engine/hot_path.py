@@ -107,6 +107,26 @@ def as_param(moment: dt.datetime) -> Any:
     return moment if transactions.is_postgresql() else clock.as_sqlite_text(moment)
 
 
+def is_soon(available_at: dt.datetime, now: dt.datetime) -> bool:
+    """Whether the writer of a job publishes its hint; later ones are the tick's.
+
+    A message with a delay waits in a worker's memory, so delays stay short.
+    """
+    return available_at - now <= lookahead()
+
+
+def lookahead() -> dt.timedelta:
+    """Return how far ahead of its time a tick publishes a job, with that delay."""
+    return conf.get().TICK + dt.timedelta(seconds=0.5)
+
+
+def first_hint_at(available_at: dt.datetime, now: dt.datetime) -> dt.datetime:
+    """Return when the tick looks at a new job: at its time, or when its hint seems lost."""
+    if is_soon(available_at, now):
+        return max(available_at, now) + HINT_GRACE
+    return available_at
+
+
 def _now_plus(seconds: float) -> str:
     """Return the SQL text of a moment that many seconds from now."""
     if transactions.is_postgresql():
@@ -450,7 +470,7 @@ def insert_job(
     ORM form: ``Job.objects.bulk_create([…], ignore_conflicts=True)``. Never an old row
     reused: somebody may hold its token.
     """
-    hint_at = leased_until or max(available_at, now + HINT_GRACE)
+    hint_at = leased_until or first_hint_at(available_at, now)
     cursor.execute(
         "INSERT INTO inngest_job (run_id, step_id, kind, function_id, available_at, attempt,"
         " lease_token, leased_until, lease_owner, is_draining, loss_count, free_loss_count,"
@@ -510,7 +530,7 @@ def reschedule(
         (
             False,
             as_param(available_at),
-            as_param(max(available_at, now + HINT_GRACE)),
+            as_param(first_hint_at(available_at, now)),
             note,
             attempt,
             job_id,

@@ -187,7 +187,7 @@ def _retry_body(outcome: Outcome, op: Op, *, delay: dt.timedelta) -> int:
         hot_path.reschedule(
             cursor, leased.job_id, available_at=at, now=run.now, attempt=leased.attempt + 1
         )
-        outcome.hints += _soon(leased.job_id, leased.function_id, delay)
+        outcome.hints += _hint(outcome, leased.job_id, delay)
         return leased.step_id or 0
     # The step gets a job and attempts of its own; the entry is done.
     step = planning.plan_row(
@@ -210,7 +210,7 @@ def _retry_body(outcome: Outcome, op: Op, *, delay: dt.timedelta) -> int:
         now=run.now,
         attempt=leased.attempt + 1,
     )
-    outcome.hints += _soon(job_id or 0, leased.function_id, delay)
+    outcome.hints += _hint(outcome, job_id or 0, delay)
     return int(step.pk)
 
 
@@ -287,7 +287,7 @@ def _write_raised(outcome: Outcome, response: Raised) -> None:
         now=run.now,
         attempt=leased.attempt + 1,
     )
-    outcome.hints += _soon(leased.job_id, leased.function_id, delay)
+    outcome.hints += _hint(outcome, leased.job_id, delay)
 
 
 def _fail(outcome: Outcome, error: ErrorValue, *, is_quiet: bool = False) -> None:
@@ -389,8 +389,8 @@ def _record_attempt(
     )
 
 
-def _soon(job_id: int, function_id: str, delay: dt.timedelta) -> list[JobHint]:
-    """Return a hint for a job due within seconds; later ones are the tick's."""
-    seconds = max(0.0, delay.total_seconds())
-    limit = conf.get().TICK.total_seconds() + 0.5
-    return [JobHint(job_id, function_id, seconds)] if seconds <= limit else []
+def _hint(outcome: Outcome, job_id: int, delay: dt.timedelta) -> list[JobHint]:
+    now = outcome.run.now
+    if not hot_path.is_soon(now + delay, now):
+        return []
+    return [JobHint(job_id, outcome.leased.function_id, max(0.0, delay.total_seconds()))]

@@ -116,9 +116,8 @@ def _job(
         now=run.now,
     )
     plan.has_pieces = True
-    delay = max(0.0, (available_at - run.now).total_seconds())
-    # Further ones are the tick's: a message with a delay waits in a worker's memory.
-    if job_id is not None and delay <= conf.get().TICK.total_seconds() + 0.5:
+    if job_id is not None and hot_path.is_soon(available_at, run.now):
+        delay = max(0.0, (available_at - run.now).total_seconds())
         plan.hints.append(JobHint(job_id, leased.function_id, delay))
 
 

@@ -32,7 +32,7 @@ def tick() -> TickReport:
     """
     crash_points.reach("tick.start")
     now = _beat_pulse()
-    lookahead = conf.get().TICK.total_seconds() + 0.5
+    lookahead = hot_path.lookahead().total_seconds()
     hinted, published = 0, True
     for _ in range(_MAX_BATCHES):
         due = transactions.retrying(lambda: hot_path.take_due(lookahead=lookahead, limit=BATCH))

@@ -196,7 +196,8 @@ def _candidates(event: Event) -> list[_Candidate]:
                     "idempotency expression failed, ignored", extra={"function_id": function_id}
                 )
             else:
-                keys.append(f"x:{bucket}")
+                if bucket is not None:
+                    keys.append(f"x:{bucket}")
         found.append(_Candidate(event, ids.new_ulid(), function_id, config, tuple(keys)))
     return found
 

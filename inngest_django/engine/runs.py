@@ -72,7 +72,7 @@ def start(starts: Sequence[Start], *, now: dt.datetime) -> list[JobHint]:
                 kind=JobKind.ENTER,
                 function_id=item.function_id,
                 available_at=item.available_at,
-                next_hint_at=max(item.available_at, now + hot_path.HINT_GRACE),
+                next_hint_at=hot_path.first_hint_at(item.available_at, now),
             )
             for item in starts
         ]
@@ -80,8 +80,7 @@ def start(starts: Sequence[Start], *, now: dt.datetime) -> list[JobHint]:
     return [
         JobHint(job.pk, job.function_id, max(0.0, (job.available_at - now).total_seconds()))
         for job in jobs
-        # A far start is the tick's: a message would wait in a worker's memory.
-        if (job.available_at - now).total_seconds() < 60
+        if hot_path.is_soon(job.available_at, now)
     ]
 
 

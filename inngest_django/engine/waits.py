@@ -20,6 +20,7 @@ from inngest_django.serialization import dumps
 
 logger = logging.getLogger(__name__)
 
+MAX_SHAPES = 64  # Forms of conditions a name of events.
 _PAGE = 200
 # A cancel rule listens for a year at most, as in Inngest.
 _RULE_LIFE = dt.timedelta(days=366)
@@ -85,15 +86,24 @@ def open_wait(
         expires_at=expires_at,
         created_at=now,
     )
-    for warning in plan.warnings:
-        logger.warning("wait: %s", warning, extra={"run_id": run_id})
     if plan.never:
         return wait
-    if plan.shapes:
+    known = set(WaitShape.objects.filter(event_name=event_name).values_list("spec", flat=True))
+    fresh = sorted(set(plan.shapes) - known)
+    if fresh and len(known) + len(fresh) > MAX_SHAPES:
+        # Every arriving event is compared with each shape of its name.
+        logger.warning(
+            "too many forms of conditions, this wait is compared with every event",
+            extra={"event_name": event_name},
+        )
+        plan = expressions.plan_residual(event_name)
+    elif fresh:
         WaitShape.objects.bulk_create(
-            [WaitShape(event_name=event_name, spec=spec) for spec in sorted(plan.shapes)],
+            [WaitShape(event_name=event_name, spec=spec) for spec in fresh],
             ignore_conflicts=True,
         )
+    for warning in plan.warnings:
+        logger.warning("wait: %s", warning, extra={"run_id": run_id})
     WaitKey.objects.bulk_create([WaitKey(key=key, wait=wait) for key in sorted(plan.keys)])
     return wait
 
