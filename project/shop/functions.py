@@ -7,6 +7,7 @@ a function continues where it stopped, whatever happens to the worker in between
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.mail import send_mail
@@ -25,6 +26,8 @@ from project.shop.models import Customer, Order, Product
 
 client = Inngest(app_id="shop", is_production=False)
 
+Data = Mapping[str, Any]
+
 
 def mail(email: str, subject: str, text: str) -> str:
     """Send one message and return its subject."""
@@ -41,7 +44,7 @@ def mail(email: str, subject: str, text: str) -> str:
 )
 def import_product_images(ctx: ContextSync) -> dict[str, Any]:
     """Copy the pictures that the event names into storage and make thumbnails."""
-    product = ctx.event.data
+    product: Data = ctx.event.data
 
     def copy(name: str) -> images.Stored:
         hang_ups = product.get("hang_ups", {}).get(name, 0)
@@ -61,7 +64,7 @@ def import_product_images(ctx: ContextSync) -> dict[str, Any]:
 )
 def send_delayed_email(ctx: ContextSync) -> str:
     """Welcome a customer some time after the first visit."""
-    customer = ctx.event.data
+    customer: Data = ctx.event.data
     ctx.step.sleep("wait-before-welcome", customer["delay"])
     return ctx.step.run(
         "send-email",
@@ -78,7 +81,7 @@ def send_delayed_email(ctx: ContextSync) -> str:
 )
 def send_scheduled_reminder(ctx: ContextSync) -> str:
     """Remind somebody at a date that the event names."""
-    reminder = ctx.event.data
+    reminder: Data = ctx.event.data
     ctx.step.sleep_until("wait-for-the-date", reminder["remind_at"])
     return ctx.step.run(
         "send-email", mail, reminder["email"], "A reminder from the shop", reminder["text"]
@@ -94,10 +97,11 @@ def send_scheduled_reminder(ctx: ContextSync) -> str:
 )
 def send_onboarding_nudge_email(ctx: ContextSync) -> str:
     """Write to those who do not complete their onboarding in time."""
+    account: Data = ctx.event.data
     completed = ctx.step.wait_for_event(
         "wait-for-onboarding-completion",
         event="app/onboarding.completed",
-        timeout=ctx.event.data["patience"],
+        timeout=account["patience"],
         if_exp="event.data.userId == async.data.userId",
     )
     if completed is not None:
@@ -105,7 +109,7 @@ def send_onboarding_nudge_email(ctx: ContextSync) -> str:
     ctx.step.run(
         "send-email",
         mail,
-        ctx.event.data["email"],
+        account["email"],
         "Your account is nearly ready",
         "One step of your onboarding is left.",
     )
@@ -118,15 +122,19 @@ def send_onboarding_nudge_email(ctx: ContextSync) -> str:
 @client.create_function(fn_id="compute-square", trigger=TriggerEvent(event="app/square.requested"))
 async def compute_square(ctx: Context) -> dict[str, int]:
     """Return the square of a number."""
-    number = ctx.event.data["number"]
-    return {"square": await ctx.step.run("multiply", lambda: number * number)}
+    data: Data = ctx.event.data
+
+    async def multiply(number: int) -> int:
+        return number * number
+
+    return {"square": await ctx.step.run("multiply", multiply, data["number"])}
 
 
 @client.create_function(fn_id="main-function", trigger=TriggerEvent(event="app/main.requested"))
 async def main_function(ctx: Context) -> str:
     """Say what the square of a number is."""
     number = ctx.event.data["number"]
-    result = await ctx.step.invoke(
+    result: Data = await ctx.step.invoke(
         "compute-square", function=compute_square, data={"number": number}
     )
     return f"Square of {number} is {result['square']}."
@@ -156,7 +164,8 @@ def open_loyalty_account(ctx: ContextSync) -> str:
         customer.save(update_fields=["loyalty_number"])
         return customer.loyalty_number
 
-    return ctx.step.run("open-account", open_account, ctx.event.data["email"])
+    user: Data = ctx.event.data
+    return ctx.step.run("open-account", open_account, user["email"])
 
 
 @client.create_function(
@@ -164,8 +173,9 @@ def open_loyalty_account(ctx: ContextSync) -> str:
 )
 def send_starter_guide(ctx: ContextSync) -> str:
     """Write to the new user."""
+    user: Data = ctx.event.data
     return ctx.step.run(
-        "send-email", mail, ctx.event.data["email"], "Your starter guide", "Mugs hold coffee."
+        "send-email", mail, user["email"], "Your starter guide", "Mugs hold coffee."
     )
 
 
@@ -175,13 +185,14 @@ def send_starter_guide(ctx: ContextSync) -> str:
 @client.create_function(fn_id="choose-carrier", trigger=TriggerEvent(event="shop/order.reserved"))
 def choose_carrier(ctx: ContextSync) -> str:
     """Ask three carriers at once and take the cheapest."""
+    order: Data = ctx.event.data
     rates = {"north": 9.5, "south": 7.25, "east": 8.0}
 
     def ask(carrier: str) -> float:
         return rates[carrier]
 
     def book(carrier: str) -> str:
-        Order.objects.filter(number=ctx.event.data["order"]).update(carrier=carrier)
+        Order.objects.filter(number=order["order"]).update(carrier=carrier)
         return carrier
 
     quotes = ctx.group.parallel(
@@ -197,7 +208,7 @@ def choose_carrier(ctx: ContextSync) -> str:
 @client.create_function(fn_id="place-order", trigger=TriggerEvent(event="shop/order.placed"))
 def place_order(ctx: ContextSync) -> str:
     """Take a product out of the stock for an order, and tell the rest of the shop."""
-    order = ctx.event.data
+    order: Data = ctx.event.data
 
     def reserve() -> str:
         taken = Product.objects.filter(sku=order["sku"], stock__gte=order["quantity"]).update(
@@ -227,8 +238,8 @@ class CardDeclinedError(Exception):
 
 def give_up_payment(ctx: ContextSync) -> str:
     """Mark the order, and tell the customer."""
-    order = ctx.event.data["event"]["data"]
-    message = ctx.event.data["error"]["message"]
+    failure: Data = ctx.event.data
+    order, message = failure["event"]["data"], failure["error"]["message"]
 
     def mark() -> str:
         Order.objects.filter(number=order["number"]).update(status=Order.Status.PAYMENT_FAILED)
@@ -248,11 +259,12 @@ def give_up_payment(ctx: ContextSync) -> str:
 )
 def charge_card(ctx: ContextSync) -> str:
     """Charge the card of an order."""
+    order: Data = ctx.event.data
 
     def charge() -> str:
-        if ctx.event.data["card"] == "declined":
+        if order["card"] == "declined":
             raise CardDeclinedError("the bank declined the card")
-        Order.objects.filter(number=ctx.event.data["number"]).update(status=Order.Status.PAID)
+        Order.objects.filter(number=order["number"]).update(status=Order.Status.PAID)
         return str(Order.Status.PAID)
 
     return ctx.step.run("charge", charge)

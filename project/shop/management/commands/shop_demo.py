@@ -26,7 +26,7 @@ class Command(BaseCommand):
         "Runs web server, worker and beat in this process, without a broker, sends the events of"
         " every example, and prints what happens until each run has ended."
     )
-    requires_system_checks: list[str] = []  # type: ignore[assignment]  # checked after the exec
+    requires_system_checks: list[str] = []  # checked after the exec
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--serve", action="store_true", help="keep serving afterwards")
