@@ -13,6 +13,8 @@ InngestError                        unknown
 ├── AsyncUnsupportedError           async_unsupported
 ├── FunctionNotFoundError           function_not_found
 ├── DurationError                   duration_invalid
+├── StepUsageError                  step_invalid
+├── OutsideStepError                outside_step
 ├── SendEventsError                 send_event_failed
 ├── EventKeyUnspecifiedError        event_key_unspecified
 ├── EventInvalidError               event_invalid
@@ -23,14 +25,30 @@ InngestError                        unknown
 from __future__ import annotations
 
 import datetime as dt
+import os
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import TypedDict
 
-_PACKAGE = str(Path(__file__).parent)
 # Frames of these folders belong to the engine or to what carries it; a user looking for
-# the cause of a failure has no use for them.
-_ENGINE_FOLDERS = (_PACKAGE, "asgiref", "asyncio", "concurrent/futures", "celery", "<frozen")
+# the cause of a failure has no use for them. Whole folders, so that an author's own
+# "celery_jobs.py" is not taken for one.
+_PATHS = sysconfig.get_paths()
+_ENGINE_FOLDERS = (
+    str(Path(__file__).parent) + os.sep,
+    *(
+        str(Path(_PATHS[root], *parts)) + os.sep
+        for root, parts in (
+            ("stdlib", ("asyncio",)),
+            ("stdlib", ("concurrent", "futures")),
+            ("purelib", ("asgiref",)),
+            ("purelib", ("billiard",)),
+            ("purelib", ("celery",)),
+        )
+    ),
+)
+_MAX_TEXT = 64 * 1024
 
 
 class ErrorValue(TypedDict):
@@ -124,8 +142,16 @@ class StepError(InngestError):
     code = "step_errored"
     is_retriable = False
 
-    def __init__(self, message: str, name: str = "StepError", stack: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        name: str = "StepError",
+        stack: str | None = None,
+        *,
+        code: str = "step_errored",
+    ) -> None:
         super().__init__(message)
+        self.code = code
         self._name = name
         self._stack = stack
 
@@ -144,13 +170,40 @@ class _CodedError(InngestError):
     is_retriable = False
 
 
+class _StacklessError(_CodedError):
+    @property
+    def stack(self) -> str | None:
+        """None: it is raised by the engine, and no frame of the author's explains it."""
+        return None
+
+
 class StepNestedError(_CodedError):
     """A step was started inside the body of another step."""
 
     code = "step_nested"
 
+    def __init__(self, message: str = "Nested steps are not supported.") -> None:
+        super().__init__(message)
 
-class StepUnexpectedError(_CodedError):
+    @property
+    def name(self) -> str:
+        """The name under which the Inngest SDK stores this failure."""
+        return "CodedError"
+
+
+class StepUsageError(_CodedError, TypeError):
+    """A step was called with an id or an argument that it cannot take."""
+
+    code = "step_invalid"
+
+
+class OutsideStepError(_CodedError, LookupError):
+    """Something was read that exists only inside a function, or inside a step's body."""
+
+    code = "outside_step"
+
+
+class StepUnexpectedError(_StacklessError):
     """A call that was to run one step met another one first."""
 
     code = "step_unexpected"
@@ -168,7 +221,7 @@ class StepInAtomicError(_CodedError):
     code = "step_in_atomic"
 
 
-class OutputUnserializableError(_CodedError):
+class OutputUnserializableError(_StacklessError):
     """A step or function returned something that JSON cannot hold."""
 
     code = "output_unserializable"
@@ -233,23 +286,48 @@ def user_stack(error: BaseException) -> str | None:
     """Return the formatted traceback with only the author's frames, or None."""
     if error.__traceback__ is None:
         return None
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not any(folder in frame.filename for folder in _ENGINE_FOLDERS)
-    ]
-    lines = ["Traceback (most recent call last):\n"]
-    lines += traceback.format_list(frames)
-    lines += traceback.format_exception_only(type(error), error)
-    return "".join(lines)
+    try:
+        summary = traceback.TracebackException.from_exception(error)
+        _drop_engine_frames(summary, seen=set())
+        return _shortened("".join(summary.format()))
+    except Exception:  # noqa: BLE001 - a repr of the author's that raises must not hide the error
+        return f"Traceback (most recent call last):\n{type(error).__name__}\n"
+
+
+def _drop_engine_frames(summary: traceback.TracebackException, *, seen: set[int]) -> None:
+    if id(summary) in seen:
+        return
+    seen.add(id(summary))
+    summary.stack = traceback.StackSummary.from_list(
+        [frame for frame in summary.stack if not _is_engine_frame(frame.filename)]
+    )
+    for other in (summary.__cause__, summary.__context__, *(summary.exceptions or ())):
+        if other is not None:
+            _drop_engine_frames(other, seen=seen)
+
+
+def _is_engine_frame(filename: str) -> bool:
+    return filename.startswith(("<frozen ", *_ENGINE_FOLDERS))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return text
+    half = _MAX_TEXT // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters …\n{text[-half:]}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _shortened(str(error))
+    except Exception:  # noqa: BLE001 - a __str__ of the author's that raises must not hide it
+        return f"<{type(error).__name__} without a readable message>"
 
 
 def error_value(error: BaseException) -> ErrorValue:
     """Return the stored form of any exception."""
     if isinstance(error, InngestError):
-        return ErrorValue(
-            code=error.code, name=error.name, message=error.message, stack=error.stack
-        )
+        return ErrorValue(code=error.code, name=error.name, message=_text(error), stack=error.stack)
     return ErrorValue(
-        code="unknown", name=type(error).__name__, message=str(error), stack=user_stack(error)
+        code="unknown", name=type(error).__name__, message=_text(error), stack=user_stack(error)
     )

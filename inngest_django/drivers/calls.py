@@ -1,0 +1,497 @@
+"""One call of a function: the replay of what is stored, and the discovery of what is new."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from inngest_django import clock
+from inngest_django.drivers.base import CallRequest, Op
+from inngest_django.drivers.replay import (
+    Body,
+    Branch,
+    OneBody,
+    StepIds,
+    body_now,
+    branch_now,
+    inside_body,
+    inside_branch,
+    strand,
+)
+from inngest_django.drivers.results import (
+    Attempts,
+    Found,
+    encode,
+    failure_kind,
+    step_op,
+)
+from inngest_django.errors import (
+    AsyncUnsupportedError,
+    InterruptSwallowedError,
+    LeaseLostError,
+    LimitExceededError,
+    NonRetriableError,
+    OutsideStepError,
+    RetryAfterError,
+    StepError,
+    StepNestedError,
+    StepUsageError,
+)
+from inngest_django.events import Event
+from inngest_django.functions.function import Function
+from inngest_django.functions.middleware import MiddlewareStack, send_through
+from inngest_django.states import OpKind
+from inngest_django.steps.calling import Calling, is_async_callable, run_now
+from inngest_django.steps.interrupts import Interrupt, is_interrupt
+from inngest_django.steps.memos import Memo, StepMemos, fresh
+from inngest_django.steps.specs import BodySpec, Site, Spec
+
+# A step that fails for these reasons gives its code to a run that fails by it; all other
+# reasons are the author's and read "step_errored".
+_KEPT_CODES = frozenset({"output_unserializable", "step_nested"})
+_PASSING = (NonRetriableError, RetryAfterError)
+
+
+class Call:
+    """The state of one call; what the step tools talk to.
+
+    Attributes:
+        found: New steps, in the order they were met.
+        ops: Steps whose results were stored, or refused, while the call went on.
+        fault: What ended the call whatever the handler does about it.
+        met_new: The first new step met, outside groups, by a call that had another target.
+        is_over: A step was reported that ends the call; nothing more may begin.
+        is_replaying: Whether the code that runs has run before.
+    """
+
+    def __init__(
+        self,
+        *,
+        function: Function,
+        request: CallRequest,
+        stack: MiddlewareStack,
+        calling: Calling,
+    ) -> None:
+        self.app_id = function.client.app_id
+        self.found: list[Found] = []
+        self.ops: list[Op] = []
+        self.fault: BaseException | None = None
+        self.met_new: str | None = None
+        self.is_over = False
+        self.is_replaying = True
+        self.root = Branch()
+        self.memos = StepMemos(request.memos)
+        self._attempts = Attempts(request.attempt, request.max_attempts)
+        self._began = False
+        self._ended = False
+        self._function = function
+        self._request = request
+        self._stack = stack
+        self._calling = calling
+        self._ids = StepIds()
+        self._one_body = OneBody(is_async=calling.is_async)
+        self._site = Site(function_id=function.id, zone=request.time_zone)
+        self._newest = next(reversed(request.memos), None) if request.memos else None
+        self._kept = 0
+        self._on_progress: Callable[[], None] = lambda: None
+
+    @property
+    def attempts(self) -> Attempts:
+        """Which try this is; starts again after each checkpointed step."""
+        return self._attempts
+
+    def on_progress(self, callback: Callable[[], None]) -> None:
+        """Call back when a checkpointed step was stored."""
+        self._on_progress = callback
+
+    # Step tools ------------------------------------------------------------------------
+
+    async def meet(self, spec: Spec) -> Any:
+        """Answer a step call from what is stored, do it now, or report it and unwind."""
+        self._refuse_nesting()
+        branch = self._branch()
+        self._refuse_after_unwinding(branch, str(spec.step_id))
+        if not isinstance(spec.step_id, str):
+            raise StepUsageError(
+                f'A step id in function "{self._function.id}" must be a string,'
+                f" got {spec.step_id!r}."
+            )
+        if self.is_over:
+            self._unwind(branch, spec.step_id)
+        hashed_id, index = self._ids.take(spec.step_id)
+        memo = self.memos.take(hashed_id)
+        if memo is not None:
+            return await self._recall(spec, hashed_id, memo, branch)
+        self._skip_unless_wanted(spec.step_id, hashed_id, branch)
+        self._guard(branch, spec.step_id)
+        self._check_limit(hashed_id, branch, spec.step_id)
+        found = Found(
+            kind=spec.op,
+            hashed_id=hashed_id,
+            name=spec.step_id,
+            index=index,
+            mode=branch.mode,
+            opts=spec.opts(self._site),
+        )
+        found.input = found.opts.get("input") or spec.recorded_input()
+        if isinstance(spec, BodySpec):
+            if self._may_run(hashed_id, branch):
+                return await self._run(spec, found, branch)
+            found.kind = OpKind.STEP_PLANNED
+        self._report(found, branch)
+
+    async def parallel(
+        self, callables: tuple[Callable[[], Any], ...], *, is_race: bool
+    ) -> tuple[Any, ...]:
+        """Call every branch in order up to its first step without a result.
+
+        An error leaves the group once it is decided for good: in a race the one decided by
+        the smallest revision, else the first one in order, when no branch stands at an
+        open step. What was found beside it is dropped, because no later entry would find it.
+        """
+        self._refuse_nesting()
+        parent = self._branch()
+        self._refuse_after_unwinding(parent, "group.parallel")
+        race = is_race or parent.is_race
+        mark = len(self.found)
+        branches: list[Branch] = []
+        values: list[Any] = []
+        errors: list[tuple[Branch, Exception]] = []
+        for callable_ in callables:
+            branch = Branch(parent=parent, is_race=race)
+            branches.append(branch)
+            error = await self._enter_branch(callable_, branch, values, parent)
+            if error is not None:
+                errors.append((branch, error))
+                if not race and not self._may_be_incomplete():
+                    break
+        stopped = [branch for branch in branches if branch.unwound_at is not None]
+        parent.met_pending = parent.met_pending or any(b.met_pending for b in stopped)
+        if errors and (race or not any(b.met_pending for b in stopped)):
+            decided, error = min(errors, key=lambda entry: entry[0].decided_at if race else 0)
+            del self.found[mark:]
+            parent.decided_at = max(
+                parent.decided_at, *(b.decided_at for b in ([decided] if race else branches))
+            )
+            raise error
+        if stopped or errors:
+            where = next((b.unwound_at for b in stopped if b.unwound_at), "group.parallel")
+            self._unwind(parent, where)
+        parent.decided_at = max(parent.decided_at, *(b.decided_at for b in branches), 0)
+        if self._newest is None and parent.parent is None:
+            self.is_replaying = False
+        return tuple(values)
+
+    async def send(self, events: list[Event]) -> list[str]:
+        """Send events through the client, inside the hooks of the function's middleware."""
+        client = self._function.client
+
+        async def send(many: list[Event]) -> list[str]:
+            if self._calling.is_async:
+                return await client.send(many, skip_middleware=True)
+            return client.send_sync(many, skip_middleware=True)
+
+        return await send_through(self._stack, events, send)
+
+    def body_key(self) -> str:
+        """Return the idempotency key of the body that runs here."""
+        body = body_now.get()
+        if body is None or body.call is not self:
+            raise OutsideStepError(
+                "ctx.step.idempotency_key exists only while a step's body runs."
+                " Read it inside the function that is passed to step.run."
+            )
+        return body.key
+
+    # Beginning and ending --------------------------------------------------------------
+
+    async def begin_new_code(self) -> None:
+        """Run the hooks that announce code that did not run before, once."""
+        if self._began:
+            return
+        self._began = True
+        self.is_replaying = False
+        try:
+            await self._stack.before_execution()
+        except Exception as error:  # noqa: BLE001 - user code must not catch it
+            self._fail(error)
+
+    async def end_new_code(self) -> None:
+        """Run the hooks that follow new code which did not raise, once."""
+        if self._ended:
+            return
+        self._ended = True
+        await self._stack.after_execution()
+
+    def swallowed(self, step: str) -> InterruptSwallowedError:
+        """Return the error for a handler that did not let an interrupt pass."""
+        return InterruptSwallowedError(
+            f'Function "{self._function.id}" swallowed the unwinding that step "{step}" began.'
+            " Look for a bare except, except BaseException, a return or a step in finally, or"
+            " return_exceptions=True around it, and let BaseException pass."
+        )
+
+    # How it works ----------------------------------------------------------------------
+
+    def _branch(self) -> Branch:
+        current = branch_now.get()
+        return current[1] if current is not None and current[0] is self else self.root
+
+    def _refuse_nesting(self) -> None:
+        body = body_now.get()
+        if body is not None and body.call is self:
+            body.is_nested = True
+            raise Interrupt
+
+    def _refuse_after_unwinding(self, branch: Branch, step: str) -> None:
+        # Another task or thread of the handler may well come here while the interrupt is
+        # on its way through its own code.
+        if branch.unwound_at is not None and branch.unwound_by == strand():
+            if self.fault is None:
+                self.fault = self.swallowed(branch.unwound_at)
+            self._unwind(branch, step)
+
+    def _unwind(self, branch: Branch, step: str) -> NoReturn:
+        branch.unwound_at = step
+        branch.unwound_by = strand()
+        raise Interrupt
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """End the call with an error that the handler cannot catch."""
+        self.fault = self.fault or error
+        self.is_over = True
+        branch = self._branch()
+        self._unwind(branch, branch.unwound_at or "")
+
+    async def _recall(self, spec: Spec, hashed_id: str, memo: Memo, branch: Branch) -> Any:
+        branch.decided_at = max(branch.decided_at, memo.revision)
+        if self.memos.is_consumed:
+            await self.begin_new_code()
+        if hashed_id == self._newest:
+            # What follows the newest result never ran, also when results of steps that
+            # left the code stay behind; in a group, other branches still replay.
+            self._newest = None
+            if branch.parent is None:
+                self.is_replaying = False
+        if memo.error is not None:
+            code = memo.error.code if memo.error.code in _KEPT_CODES else "step_errored"
+            raise StepError(memo.error.message, memo.error.name, memo.error.stack, code=code)
+        return spec.result(memo.data, self._function)
+
+    def _skip_unless_wanted(self, step_id: str, hashed_id: str, branch: Branch) -> None:
+        target = self._request.target
+        if hashed_id == target:
+            return
+        if hashed_id in self._request.pending:
+            branch.met_pending = True
+        elif target is None:
+            return
+        elif branch.parent is None:
+            self.met_new = self.met_new or step_id
+        self._unwind(branch, step_id)
+
+    def _may_run(self, hashed_id: str, branch: Branch) -> bool:
+        if self._request.target is not None:
+            return hashed_id == self._request.target
+        return branch.parent is None and not self._request.plan_only and not self._request.pending
+
+    def _may_be_incomplete(self) -> bool:
+        return self._request.target is not None or bool(self._request.pending)
+
+    def _guard(self, branch: Branch, step: str) -> None:
+        try:
+            self._request.guard()
+        except Exception as error:  # noqa: BLE001 - the block must be rolled back, not left
+            self.fault = self.fault or error
+            self.is_over = True
+            self._unwind(branch, step)
+
+    def _check_limit(self, hashed_id: str, branch: Branch, step: str) -> None:
+        request = self._request
+        if hashed_id == request.target:
+            return
+        count = len(request.memos) + len(request.pending) + len(self.found) + self._kept
+        if count >= request.step_limit:
+            self.fault = self.fault or LimitExceededError(
+                f'Step "{step}" in function "{self._function.id}" is one more than a run may'
+                f" have: {request.step_limit}. Split the work with step.invoke or events, or"
+                ' raise INNGEST["MAX_STEPS"].'
+            )
+            self.is_over = True
+            self._unwind(branch, step)
+
+    def _report(self, found: Found, branch: Branch) -> NoReturn:
+        self.found.append(found)
+        if branch.parent is None or found.hashed_id == self._request.target:
+            self.is_over = True
+        self._unwind(branch, found.name)
+
+    async def _enter_branch(
+        self,
+        callable_: Callable[[], Any],
+        branch: Branch,
+        values: list[Any],
+        parent: Branch,
+    ) -> Exception | None:
+        """Call one branch; return the error it raised, or None when it stopped or returned."""
+        try:
+            with inside_branch(self, branch):
+                values.append(await self._calling.settled(callable_()))
+        except BaseException as error:
+            if is_interrupt(error):
+                if self.is_over:
+                    self._unwind(parent, branch.unwound_at or "")
+                return None
+            if branch.unwound_at is not None:
+                self._fail(self.swallowed(branch.unwound_at))
+            if isinstance(error, Exception):
+                return error
+            raise
+        if branch.unwound_at is not None:
+            self._fail(self.swallowed(branch.unwound_at))
+        return None
+
+    # Bodies ----------------------------------------------------------------------------
+
+    async def _run(self, spec: BodySpec, found: Found, branch: Branch) -> Any:
+        if spec.is_transaction and is_async_callable(spec.handler):
+            raise StepUsageError(
+                f"{self._site.of('handler', spec.step_id)} is async; a transaction needs a"
+                " plain function. Use the ORM's plain methods in it."
+            )
+        body = Body(call=self, key=f"{self._request.run_id}:{found.hashed_id}")
+        async with self._one_body.turn(body) as is_free:
+            if not is_free or self.is_over:
+                self._unwind(branch, spec.step_id)
+            self.is_replaying = False
+            if not self._request.may_start_body():
+                self._fail(LeaseLostError("the lease ended before the step's body began"))
+            found.started_at = clock.now()
+            if spec.is_transaction:
+                await self._run_transaction(spec, found, body)
+            else:
+                await self._run_body(spec, found, body)
+                if await self._checkpoint(found, branch):
+                    return spec.result(found.output, self._function)
+        self._report_body(found, branch)
+
+    def _report_body(self, found: Found, branch: Branch) -> NoReturn:
+        self.is_over = True
+        if not self.ops or self.ops[-1].hashed_id != found.hashed_id:
+            self.found.append(found)
+        self._unwind(branch, found.name)
+
+    async def _run_body(self, spec: BodySpec, found: Found, body: Body) -> None:
+        try:
+            with inside_body(body):
+                if self._calling.is_async and is_async_callable(spec.handler):
+                    value = await spec.handler(*spec.args)
+                elif self._calling.is_async:
+                    value = await self._calling.settled(
+                        await self._calling.on_thread(spec.handler, *spec.args)
+                    )
+                else:
+                    value = spec.handler(*spec.args)
+            self._refuse_nested(body)
+            found.output = encode(value, self._function, spec.output_type, step_id=spec.step_id)
+        except BaseException as error:  # noqa: BLE001 - sorted out there
+            self._take_error(error, found, body)
+
+    async def _run_transaction(self, spec: BodySpec, found: Found, body: Body) -> None:
+        transact = self._request.transact
+        if transact is None:
+            raise StepUsageError(
+                f'Step "{spec.step_id}" is a transaction, and this call has no database.'
+            )
+
+        def work() -> Op:
+            with inside_body(body):
+                value = spec.handler(*spec.args)
+            self._refuse_nested(body)
+            if hasattr(value, "__await__"):
+                if hasattr(value, "close"):
+                    value.close()
+                raise AsyncUnsupportedError(
+                    f"{self._site.of('handler', spec.step_id)} returned an awaitable; a"
+                    " transaction needs a plain function."
+                )
+            found.output = encode(value, self._function, spec.output_type, step_id=spec.step_id)
+            return run_now(report()) if self._stack.is_empty else self._calling.from_thread(report)
+
+        async def report() -> Op:
+            # The result is stored in the body's transaction, so that the hooks that change
+            # it come before its end.
+            await self.end_new_code()
+            op = await step_op(found, self._stack, self._attempts)
+            if op.kind is not OpKind.STEP_RUN:
+                raise _Refused(op)
+            return op
+
+        try:
+            self.ops.append(await self._calling.on_thread(transact, work))
+        except _Refused as refused:
+            self.ops.append(refused.op)
+        except LeaseLostError as error:
+            self._fail(error)
+        except BaseException as error:  # noqa: BLE001 - sorted out there
+            self._take_error(error, found, body)
+
+    def _refuse_nested(self, body: Body) -> None:
+        if body.is_nested:
+            raise StepNestedError
+
+    def _take_error(self, error: BaseException, found: Found, body: Body) -> None:
+        """Make a body's error the step's, or let it pass on."""
+        if body.is_nested:
+            error = StepNestedError()
+        elif isinstance(error, _PASSING) or not _is_failure(error):
+            raise error
+        found.kind = failure_kind(error, self._attempts)
+        found.error = error
+        found.output = None
+
+    async def _checkpoint(self, found: Found, branch: Branch) -> bool:
+        """Store a result to go on with it; False to unwind."""
+        record = self._request.record
+        if record is None or self._request.target is not None or found.error is not None:
+            return False
+        op = await step_op(found, self._stack, self._attempts)
+        if op.kind is not OpKind.STEP_RUN:
+            self.ops.append(op)
+            return False
+        try:
+            memo = await self._calling.on_thread(record, op)
+        except LeaseLostError as error:
+            self._fail(error)
+        if memo is None:
+            self.ops.append(dataclasses.replace(op, is_recorded=True))
+            return False
+        self._kept += 1
+        self._attempts = Attempts(0, self._request.max_attempts)
+        self._on_progress()
+        branch.decided_at = max(branch.decided_at, memo.revision)
+        found.output = fresh(memo.value)
+        return True
+
+
+class _Refused(Exception):
+    """Rolls a transaction back whose result cannot be stored."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.op = op
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether an exception is the body's failure rather than the end of this process."""
+    if isinstance(error, Exception | SystemExit):
+        return True
+    if isinstance(error, asyncio.CancelledError):
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return True
+        return task is not None and not task.cancelling()
+    return False

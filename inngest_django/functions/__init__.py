@@ -1,0 +1,1 @@
+"""What an author declares: functions, triggers, flow control, middleware."""

@@ -1,0 +1,1 @@
+"""What a handler holds: context, step tools, parallel groups, stored results."""

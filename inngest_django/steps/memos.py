@@ -1,0 +1,99 @@
+"""The stored results that a call replays, as middleware sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from inngest_django.errors import ErrorValue
+from inngest_django.serialization import dumps, loads
+
+
+class Stored(Protocol):
+    """A settled step as the engine hands it over; shared by calls, never changed."""
+
+    @property
+    def value(self) -> Any:
+        """The decoded result."""
+
+    @property
+    def error(self) -> ErrorValue | None:
+        """Set when the step failed for good."""
+
+    @property
+    def revision(self) -> int:
+        """Position in the order in which the run's steps were settled."""
+
+
+@dataclasses.dataclass(slots=True)
+class MemoError:
+    """Why a step failed for good."""
+
+    name: str
+    message: str
+    stack: str | None = None
+    code: str = "unknown"
+
+
+@dataclasses.dataclass(slots=True)
+class Memo:
+    """One stored result; middleware may replace ``data``."""
+
+    data: Any = None
+    error: MemoError | None = None
+    revision: int = 0
+
+
+class StepMemos:
+    """The stored results of the run at the start of the call."""
+
+    def __init__(self, stored: Mapping[str, Stored]) -> None:
+        self._stored = stored
+        self._memos: dict[str, Memo] = {}
+        self._left = len(stored)
+
+    @property
+    def size(self) -> int:
+        """How many results were stored when the call began."""
+        return len(self._stored)
+
+    @property
+    def is_consumed(self) -> bool:
+        """Whether the replay has met every stored result."""
+        return self._left == 0
+
+    def values(self) -> Iterator[Memo]:
+        """Iterate over the results; changes to a ``Memo`` reach the function."""
+        for hashed_id in self._stored:
+            yield self._memo(hashed_id)
+
+    def take(self, hashed_id: str) -> Memo | None:
+        """Return the result of a step that the replay met, or None when it has none yet."""
+        if hashed_id not in self._stored:
+            return None
+        self._left -= 1
+        return self._memo(hashed_id)
+
+    def _memo(self, hashed_id: str) -> Memo:
+        memo = self._memos.get(hashed_id)
+        if memo is None:
+            stored = self._stored[hashed_id]
+            error = stored.error
+            memo = self._memos[hashed_id] = Memo(
+                data=fresh(stored.value),
+                error=None
+                if error is None
+                else MemoError(error["name"], error["message"], error["stack"], error["code"]),
+                revision=stored.revision,
+            )
+        return memo
+
+
+def fresh(value: Any) -> Any:
+    """Return a copy of a JSON value that its receiver may change.
+
+    Stored results are shared by the calls of a process; a function that sorts the list it
+    got must not sort it for the next call.
+    """
+    return loads(dumps(value)) if isinstance(value, dict | list) else value

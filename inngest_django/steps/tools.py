@@ -1,0 +1,423 @@
+"""The tools of ``ctx.step`` and ``ctx.group``.
+
+Each method says what is asked for; the call it belongs to (``Host``) decides whether that is
+answered from a stored result, done now, or reported.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+from inngest_django.errors import StepUsageError
+from inngest_django.events import JSON, Event
+from inngest_django.steps.calling import run_now
+from inngest_django.steps.specs import (
+    UNSET,
+    BodySpec,
+    Invocable,
+    InvokeSpec,
+    SleepSpec,
+    SleepUntilSpec,
+    Spec,
+    WaitSpec,
+)
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+Duration = int | dt.timedelta | str
+Date = dt.datetime | dt.date | str
+Lookback = Literal["run"] | Duration
+
+
+class ParallelMode(enum.Enum):
+    """How the branches of a parallel group advance."""
+
+    WAIT = "wait"  # In lockstep: all steps of one round end before the next begins.
+    RACE = "race"  # Each on its own.
+
+
+class Host(Protocol):
+    """The call that the tools belong to."""
+
+    app_id: str
+
+    async def meet(self, spec: Spec) -> Any:
+        """Return the step's result, raise its error, or interrupt the handler."""
+
+    async def parallel(
+        self, callables: tuple[Callable[[], Any], ...], *, is_race: bool
+    ) -> tuple[Any, ...]:
+        """Call every branch up to its first step without a result."""
+
+    async def send(self, events: list[Event]) -> list[str]:
+        """Send events through the function's middleware."""
+
+    def body_key(self) -> str:
+        """Return the idempotency key of the body that runs here."""
+
+
+class _Tools:
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @property
+    def idempotency_key(self) -> str:
+        """A text that is the same whenever this step's body runs in this run.
+
+        Pass it to a remote service, so that a body that runs again does not act twice.
+
+        Raises:
+            OutsideStepError: Read outside a step's body.
+        """
+        return self._host.body_key()
+
+
+class StepSync(_Tools):
+    """The step tools of a plain function."""
+
+    @overload
+    def run(
+        self,
+        step_id: str,
+        handler: Callable[[Unpack[_Args]], _T],
+        *handler_args: Unpack[_Args],
+    ) -> _T: ...
+
+    @overload
+    def run(
+        self,
+        step_id: str,
+        handler: Callable[[Unpack[_Args]], _T],
+        *handler_args: Unpack[_Args],
+        output_type: object,
+    ) -> _T: ...
+
+    def run(
+        self,
+        step_id: str,
+        handler: Callable[..., Any],
+        *handler_args: Any,
+        output_type: object = UNSET,
+    ) -> Any:
+        """Run ``handler`` once and keep what it returns, as JSON.
+
+        Args:
+            step_id: Names the step in this function; repeated use counts up.
+            handler_args: Passed to the handler; use ``functools.partial`` for keywords.
+            output_type: With a client that has a serializer, the type to restore.
+        """
+        return run_now(
+            self._host.meet(
+                BodySpec(
+                    step_id=step_id, handler=handler, args=handler_args, output_type=output_type
+                )
+            )
+        )
+
+    def transaction(
+        self,
+        step_id: str,
+        handler: Callable[[Unpack[_Args]], _T],
+        *handler_args: Unpack[_Args],
+    ) -> _T:
+        """Run ``handler`` in a database transaction that also records its result.
+
+        Its writes on the engine's database and the record exist together or not at all.
+        """
+        return cast(
+            "_T",
+            run_now(
+                self._host.meet(
+                    BodySpec(
+                        step_id=step_id, handler=handler, args=handler_args, is_transaction=True
+                    )
+                )
+            ),
+        )
+
+    def sleep(self, step_id: str, duration: Duration) -> None:
+        """Pause the run; no worker is held. Milliseconds, a timedelta, or text (``"2d"``)."""
+        run_now(self._host.meet(SleepSpec(step_id=step_id, duration=duration)))
+
+    def sleep_until(self, step_id: str, until: Date) -> None:
+        """Pause the run until a moment; one in the past continues at once."""
+        run_now(self._host.meet(SleepUntilSpec(step_id=step_id, until=until)))
+
+    def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: str,
+        timeout: Duration,
+        if_exp: str | None = None,
+        lookback: Lookback | None = None,
+    ) -> Event | None:
+        """Pause the run until a matching event arrives; None when the time is over.
+
+        Args:
+            if_exp: An expression; ``event`` is the run's own event, ``async`` the arriving one.
+            lookback: Also consider events received before: within this duration, or with
+                ``"run"`` since the run's own event.
+        """
+        return cast(
+            "Event | None",
+            run_now(
+                self._host.meet(
+                    WaitSpec(
+                        step_id=step_id,
+                        event=event,
+                        timeout=timeout,
+                        if_exp=if_exp,
+                        lookback=lookback,
+                    )
+                )
+            ),
+        )
+
+    def invoke(
+        self,
+        step_id: str,
+        *,
+        function: Invocable,
+        data: Mapping[str, JSON] | None = None,
+        timeout: Duration | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """Run another function and return its output."""
+        return run_now(self._host.meet(_invoke(step_id, function, data, timeout, v)))
+
+    def invoke_by_id(
+        self,
+        step_id: str,
+        *,
+        function_id: str,
+        app_id: str | None = None,
+        data: Mapping[str, JSON] | None = None,
+        timeout: Duration | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """Run another function, named by its id; ``app_id`` is this client's unless given."""
+        qualified = _qualified(self._host, step_id, app_id, function_id)
+        return run_now(
+            self._host.meet(
+                InvokeSpec(step_id=step_id, function_id=qualified, data=data, timeout=timeout, v=v)
+            )
+        )
+
+    def send_event(self, step_id: str, events: Event | list[Event]) -> list[str]:
+        """Send events once and return their ids."""
+        host, many = self._host, _listed(events)
+
+        def body() -> list[str]:
+            return run_now(host.send(many))
+
+        return cast("list[str]", run_now(host.meet(BodySpec(step_id=step_id, handler=body))))
+
+
+class Step(_Tools):
+    """The step tools of an async function."""
+
+    @overload
+    async def run(
+        self,
+        step_id: str,
+        handler: Callable[[Unpack[_Args]], Awaitable[_T]],
+        *handler_args: Unpack[_Args],
+        output_type: object = ...,
+    ) -> _T: ...
+
+    @overload
+    async def run(
+        self,
+        step_id: str,
+        handler: Callable[[Unpack[_Args]], _T],
+        *handler_args: Unpack[_Args],
+        output_type: object = ...,
+    ) -> _T: ...
+
+    async def run(
+        self,
+        step_id: str,
+        handler: Callable[..., Any],
+        *handler_args: Any,
+        output_type: object = UNSET,
+    ) -> Any:
+        """Run ``handler`` once and keep what it returns, as JSON.
+
+        Args:
+            step_id: Names the step in this function; repeated use counts up.
+            handler: Async, or plain; a plain one runs on the worker's thread, where the
+                database may be used.
+            handler_args: Passed to the handler; use ``functools.partial`` for keywords.
+            output_type: With a client that has a serializer, the type to restore.
+        """
+        return await self._host.meet(
+            BodySpec(step_id=step_id, handler=handler, args=handler_args, output_type=output_type)
+        )
+
+    async def transaction(
+        self,
+        step_id: str,
+        handler: Callable[[Unpack[_Args]], _T],
+        *handler_args: Unpack[_Args],
+    ) -> _T:
+        """Run a plain ``handler`` in a database transaction that also records its result.
+
+        Its writes on the engine's database and the record exist together or not at all.
+        """
+        result = await self._host.meet(
+            BodySpec(step_id=step_id, handler=handler, args=handler_args, is_transaction=True)
+        )
+        return cast("_T", result)
+
+    async def sleep(self, step_id: str, duration: Duration) -> None:
+        """Pause the run; no worker is held. Milliseconds, a timedelta, or text (``"2d"``)."""
+        await self._host.meet(SleepSpec(step_id=step_id, duration=duration))
+
+    async def sleep_until(self, step_id: str, until: Date) -> None:
+        """Pause the run until a moment; one in the past continues at once."""
+        await self._host.meet(SleepUntilSpec(step_id=step_id, until=until))
+
+    async def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: str,
+        timeout: Duration,
+        if_exp: str | None = None,
+        lookback: Lookback | None = None,
+    ) -> Event | None:
+        """Pause the run until a matching event arrives; None when the time is over.
+
+        Args:
+            if_exp: An expression; ``event`` is the run's own event, ``async`` the arriving one.
+            lookback: Also consider events received before: within this duration, or with
+                ``"run"`` since the run's own event.
+        """
+        result = await self._host.meet(
+            WaitSpec(
+                step_id=step_id, event=event, timeout=timeout, if_exp=if_exp, lookback=lookback
+            )
+        )
+        return cast("Event | None", result)
+
+    async def invoke(
+        self,
+        step_id: str,
+        *,
+        function: Invocable,
+        data: Mapping[str, JSON] | None = None,
+        timeout: Duration | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """Run another function and return its output."""
+        return await self._host.meet(_invoke(step_id, function, data, timeout, v))
+
+    async def invoke_by_id(
+        self,
+        step_id: str,
+        *,
+        function_id: str,
+        app_id: str | None = None,
+        data: Mapping[str, JSON] | None = None,
+        timeout: Duration | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """Run another function, named by its id; ``app_id`` is this client's unless given."""
+        qualified = _qualified(self._host, step_id, app_id, function_id)
+        return await self._host.meet(
+            InvokeSpec(step_id=step_id, function_id=qualified, data=data, timeout=timeout, v=v)
+        )
+
+    async def send_event(self, step_id: str, events: Event | list[Event]) -> list[str]:
+        """Send events once and return their ids."""
+        body = functools.partial(self._host.send, _listed(events))
+        result = await self._host.meet(BodySpec(step_id=step_id, handler=body))
+        return cast("list[str]", result)
+
+
+class GroupSync:
+    """The group tools of a plain function."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def parallel(
+        self,
+        callables: Iterable[Callable[[], _T]],
+        parallel_mode: ParallelMode = ParallelMode.WAIT,
+    ) -> tuple[_T, ...]:
+        """Run the steps of several branches independently; return their results in order."""
+        return run_now(self._host.parallel(_branches(callables), is_race=_is_race(parallel_mode)))
+
+
+class Group:
+    """The group tools of an async function."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def parallel(
+        self,
+        callables: Iterable[Callable[[], Awaitable[_T]]],
+        parallel_mode: ParallelMode = ParallelMode.WAIT,
+    ) -> tuple[_T, ...]:
+        """Run the steps of several branches independently; return their results in order."""
+        return await self._host.parallel(_branches(callables), is_race=_is_race(parallel_mode))
+
+
+def _listed(events: Event | list[Event]) -> list[Event]:
+    return [events] if isinstance(events, Event) else list(events)
+
+
+def _invoke(
+    step_id: str,
+    function: Invocable,
+    data: Mapping[str, JSON] | None,
+    timeout: Duration | None,
+    v: str | None,
+) -> InvokeSpec:
+    if not isinstance(getattr(function, "id", None), str) or not hasattr(function, "decode_output"):
+        raise StepUsageError(
+            f'Step "{step_id}" can invoke only a function made by create_function,'
+            f" got {function!r}. Use invoke_by_id for one that is defined elsewhere."
+        )
+    return InvokeSpec(
+        step_id=step_id,
+        function_id=function.id,
+        function=function,
+        data=data,
+        timeout=timeout,
+        v=v,
+    )
+
+
+def _qualified(host: Host, step_id: str, app_id: str | None, function_id: str) -> str:
+    if not isinstance(function_id, str) or not function_id:
+        raise StepUsageError(f'Step "{step_id}" needs the id of a function, got {function_id!r}.')
+    return f"{host.app_id if app_id is None else app_id}-{function_id}"
+
+
+def _branches(callables: Iterable[Callable[[], Any]]) -> tuple[Callable[[], Any], ...]:
+    try:
+        branches = tuple(callables)
+    except TypeError:
+        branches = (callables,)  # type: ignore[assignment]  # named by the error below
+    for branch in branches:
+        if not callable(branch):
+            raise StepUsageError(
+                f"ctx.group.parallel takes callables without arguments, got {branch!r}."
+                " Wrap a step call in a lambda or functools.partial."
+            )
+    return branches
+
+
+def _is_race(mode: ParallelMode) -> bool:
+    if not isinstance(mode, ParallelMode):
+        raise StepUsageError(f"parallel_mode must be a ParallelMode, got {mode!r}.")
+    return mode is ParallelMode.RACE
