@@ -54,18 +54,12 @@ def check_function_ids(app_configs: Sequence[AppConfig] | None, **_: Any) -> lis
     """Report ids that two different functions have."""
     return [
         Error(
-            f"{len(functions)} different functions have the id {function_id!r}:"
-            f" {', '.join(_place(function) for function in functions)}.",
+            f"Different functions have one id: {duplicate}.",
             hint="Give each its own fn_id. Importing one function in two places is fine.",
             id="inngest.E002",
         )
-        for function_id, functions in registry.duplicates()
+        for duplicate in registry.duplicates()
     ]
-
-
-def _place(function: Any) -> str:
-    handler = function.handler
-    return f"{handler.__module__}.{getattr(handler, '__qualname__', repr(handler))}"
 
 
 @register(Tags.models)

@@ -73,7 +73,7 @@ def test_function_pages_show_triggers_options_and_whether_the_code_has_it(
     function = factories.function("gone-function")
     run = factories.run(function_id=function.pk)
 
-    listed = page(admin_client, "function").content.decode()
+    listed = page(admin_client, "function", q="gone").content.decode()
     text = page(admin_client, "function", function.pk).content.decode()
 
     assert "shop/order.paid" in listed
