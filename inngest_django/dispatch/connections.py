@@ -81,6 +81,7 @@ def _after_task(sender: Any = None, **_: Any) -> None:
 def close_unfit() -> None:
     """Close this thread's connections that are broken or old, and forget none that is well."""
     now = time.monotonic()
+    connection: Any
     for connection in connections.all(initialized_only=True):
         if connection.connection is None or connection.in_atomic_block:
             continue

@@ -203,7 +203,7 @@ class _Worker:
                 ready_callback=lambda _: self._is_ready.set(),
             )
             self._controller.start()
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits for the start
+        except BaseException as error:
             self._error = error
             logger.debug("the in-process worker ended", exc_info=True)
         finally:

@@ -6,7 +6,6 @@ when a message is put, and when one is acknowledged, because a full prefetch win
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from queue import Empty, Queue
@@ -45,7 +44,7 @@ class _Bell:
 _bell = _Bell()
 
 
-class Channel(memory.Channel):  # type: ignore[misc]  # kombu ships no types
+class Channel(memory.Channel):
     """A channel whose queues are shared by all channels of the process."""
 
     # Not the ones of kombu's transport: somebody may use that for something else.
@@ -62,38 +61,46 @@ class Channel(memory.Channel):  # type: ignore[misc]  # kombu ships no types
         self._queue_for(queue).put(message)
         _bell.ring()
 
-    def basic_ack(self, delivery_tag: Any, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
-        super().basic_ack(delivery_tag, multiple)
+    def basic_ack(self, delivery_tag: Any, multiple: bool = False) -> None:
+        """Acknowledge; the prefetch window may have opened."""
+        super().basic_ack(delivery_tag, multiple)  # type: ignore[no-untyped-call]
         _bell.ring()
 
-    def basic_reject(self, delivery_tag: Any, requeue: bool = False) -> None:  # noqa: FBT001, FBT002
-        super().basic_reject(delivery_tag, requeue)
+    def basic_reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        """Reject; the prefetch window may have opened."""
+        super().basic_reject(delivery_tag, requeue)  # type: ignore[no-untyped-call]
         _bell.ring()
 
     def basic_qos(self, *args: Any, **kwargs: Any) -> None:
-        super().basic_qos(*args, **kwargs)
+        """Change the prefetch window."""
+        super().basic_qos(*args, **kwargs)  # type: ignore[no-untyped-call]
         _bell.ring()
 
 
-class Transport(memory.Transport):  # type: ignore[misc]  # kombu ships no types
+class Transport(memory.Transport):
     """The transport; register it with ``register``."""
 
     Channel = Channel
-    global_state = virtual.BrokerState()
+    global_state = virtual.BrokerState()  # type: ignore[no-untyped-call]
     driver_type = "memory"
     driver_name = SCHEME
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(  # type: ignore[override]  # kombu's own two signatures differ
+        self,
+        connection: Any,  # noqa: ARG002
+        timeout: float | None = None,
+    ) -> None:
         """Deliver one message; ``TimeoutError`` when none comes in time."""
+        cycle: Any = self.cycle
         deadline = None if timeout is None else time.monotonic() + min(timeout, _LONGEST_WAIT)
         while True:
             heard = _bell.heard()
             try:
-                self.cycle.get(self._deliver, timeout=timeout)
+                cycle.get(self._deliver, timeout=timeout)
             except Empty:
                 left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
                 if left <= 0:
-                    raise socket.timeout from None
+                    raise TimeoutError from None
                 _bell.wait(heard, left)
             else:
                 return

@@ -36,7 +36,7 @@ _OPTIONS = {
 }
 
 
-@shared_task(name=EXECUTE, **_OPTIONS)
+@shared_task(name=EXECUTE, **_OPTIONS)  # type: ignore[untyped-decorator]
 def execute(*args: Any, **kwargs: Any) -> None:
     """Do one job: ``(job_id)``."""
     job_id = args[0] if len(args) == 1 else None
@@ -48,7 +48,7 @@ def execute(*args: Any, **kwargs: Any) -> None:
     _run(EXECUTE, lambda: executor.execute(job_id))
 
 
-@shared_task(name=ROUTE, **_OPTIONS)
+@shared_task(name=ROUTE, **_OPTIONS)  # type: ignore[untyped-decorator]
 def route(*args: Any, **kwargs: Any) -> None:
     """Route the events that were committed."""
     if args or kwargs:
@@ -59,7 +59,7 @@ def route(*args: Any, **kwargs: Any) -> None:
     _run(ROUTE, routing.route)
 
 
-@shared_task(name=TICK, **_OPTIONS)
+@shared_task(name=TICK, **_OPTIONS)  # type: ignore[untyped-decorator]
 def tick(*args: Any, **kwargs: Any) -> None:
     """Release what is due and repair what was lost."""
     if args or kwargs:
@@ -70,7 +70,7 @@ def tick(*args: Any, **kwargs: Any) -> None:
     _run(TICK, recovery.tick)
 
 
-@shared_task(name=PRUNE, **_OPTIONS)
+@shared_task(name=PRUNE, **_OPTIONS)  # type: ignore[untyped-decorator]
 def prune(*args: Any, **kwargs: Any) -> None:
     """Delete what is older than the retention."""
     if args or kwargs:
