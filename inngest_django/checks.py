@@ -13,10 +13,9 @@ W002  SQLite is too old
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from django.apps import AppConfig, apps
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 from django.db import connections, models, router
@@ -41,7 +40,7 @@ NOT_ENFORCED = (
 
 
 @register()
-def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_settings(**_: Any) -> list[CheckMessage]:
     """Report what is wrong with ``INNGEST``."""
     return [
         Error(problem, hint="See the settings reference of inngest_django.", id="inngest.E001")
@@ -50,7 +49,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 
 
 @register()
-def check_function_ids(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_function_ids(**_: Any) -> list[CheckMessage]:
     """Report ids that two different functions have."""
     return [
         Error(
@@ -63,7 +62,7 @@ def check_function_ids(app_configs: Sequence[AppConfig] | None, **_: Any) -> lis
 
 
 @register(Tags.models)
-def check_routers(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_routers(**_: Any) -> list[CheckMessage]:
     """Report a router that keeps a table away from ``INNGEST["DATABASE"]``."""
     alias = conf.get().DATABASE
     if alias not in settings.DATABASES:
@@ -104,7 +103,7 @@ def _routed_elsewhere(model: type[models.Model], alias: str) -> list[str]:
 
 
 @register()
-def check_time_zone(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_time_zone(**_: Any) -> list[CheckMessage]:
     """Report times without a zone in a database that stores them as local text."""
     if settings.USE_TZ or _vendor() != "sqlite":
         return []
@@ -119,7 +118,7 @@ def check_time_zone(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
 
 
 @register()
-def check_database(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_database(**_: Any) -> list[CheckMessage]:
     """Report an alias that does not exist, and a SQLite that is too old."""
     alias = conf.get().DATABASE
     if alias not in settings.DATABASES:
@@ -151,7 +150,7 @@ def sqlite_version(version: tuple[int, ...]) -> list[CheckMessage]:
 
 
 @register()
-def check_enforcement(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def check_enforcement(**_: Any) -> list[CheckMessage]:
     """Report options that are accepted and not enforced yet, one warning a function."""
     found: list[CheckMessage] = []
     for function_id, function in sorted(registry.all().items()):

@@ -116,7 +116,7 @@ def _log(request: HttpRequest, run_ids: Sequence[str], text: str) -> None:
     rows = Run.objects.filter(pk__in=run_ids).only("id", "function_id")
     if run_ids:
         LogEntry.objects.log_actions(
-            user_id=request.user.pk,
+            user_id=request.user.pk or 0,
             queryset=rows,
             action_flag=CHANGE,
             change_message=text,

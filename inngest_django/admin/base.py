@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import Http404, HttpRequest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
     class _ModelAdmin(admin.ModelAdmin[M]): ...
+
     class _Paginator(Paginator[Any]): ...
 else:
     # Not subscriptable when they run; ``ReadOnlyAdmin[Run]`` still reads well.
@@ -37,7 +39,8 @@ else:
 
 COUNT_LIMIT = 10_000
 
-Link = Callable[[str, object], str]
+Key = str | int
+Link = Callable[[str, Key], str]
 
 
 class BoundedPaginator(_Paginator):
@@ -71,7 +74,7 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
 
     actions_on_top = True
     list_per_page = 50
-    ordering: Sequence[str] = ("-id",)
+    ordering: ClassVar[tuple[str, ...]] = ("-id",)
     paginator = BoundedPaginator
     # Facets would count the table once for each choice of each filter.
     show_facets = admin.ShowFacets.NEVER
@@ -80,19 +83,19 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
     class Media:
         css = {"all": ["inngest_django/css/inngest-admin.css"]}
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: rows are made by the engine."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: what happened cannot be edited."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: old rows leave through ``inngest_prune``."""
         return False
 
-    def link(self, model_name: str, key: object) -> str:
+    def link(self, model_name: str, key: Key) -> str:
         """Return the address of a row's page."""
         return row_url(self.admin_site.name, model_name, key)
 
@@ -107,15 +110,15 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
         except ValueError:
             row = None
         if row is None:
-            name = self.model._meta.verbose_name
+            name = self.opts.verbose_name
             raise Http404(f"There is no {name} {object_id!r}; it may have been pruned.")
         return row
 
 
-def row_url(site: str, model_name: str, key: object) -> str:
+def row_url(site: str, model_name: str, key: Key) -> str:
     """Return the admin address of a row of this app."""
-    quoted = admin.utils.quote(key)
-    return reverse(f"admin:inngest_django_{model_name}_change", args=[quoted], current_app=site)
+    name = f"admin:inngest_django_{model_name}_change"
+    return reverse(name, args=[quote(key)], current_app=site)
 
 
 def badge(status: str, label: object = None) -> SafeString:
@@ -146,11 +149,11 @@ class RecentFilter(admin.SimpleListFilter):
     # Ids may be a little older than the moment that the column records.
     slack = dt.timedelta(hours=1)
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Return the spans that can be chosen."""
         return [(key, label) for key, (label, _span) in self.spans.items()]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the rows of the chosen span."""
         chosen = self.spans.get(self.value() or "")
         if chosen is None:

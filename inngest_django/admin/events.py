@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -34,11 +35,11 @@ class RoutedFilter(admin.SimpleListFilter):
     title = _("routing")
     parameter_name = "routed"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Return the two states."""
         return [("no", _("Not routed yet")), ("yes", _("Routed"))]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the events of the chosen state."""
         if self.value() not in ("no", "yes"):
             return queryset
@@ -63,7 +64,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         return rows.prefetch_related(Prefetch("runs", queryset=runs, to_attr="started_runs"))
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str  # noqa: ARG002
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
         """Return the events that a term names."""
         term = search_term.strip()
@@ -99,7 +100,7 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
+        form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one event: its payload and everything it caused."""
@@ -125,11 +126,11 @@ class EventAdmin(ReadOnlyAdmin[Event]):
             ],
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.change_form_template, context)
 
     def _visible(self, request: HttpRequest, object_id: str) -> Event:
         if not self.has_view_permission(request):
             raise PermissionDenied
         rows = Event.objects.defer("data", "user").annotate(**payloads.columns("data", "user"))
-        return self.found(rows, admin.utils.unquote(object_id))
+        return self.found(rows, unquote(object_id))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from inngest_django.admin import timeline
 from inngest_django.admin.base import ReadOnlyAdmin, anchor
 from inngest_django.models import Function, Run
+from inngest_django.serialization import dumps
 
 RECENT_LIMIT = 20
 # Shown elsewhere on the page, or about how a remote worker is reached.
@@ -58,7 +59,7 @@ def options(config: Any) -> list[tuple[str, str]]:
     shown = [("retries", str(retries["attempts"]))] if "attempts" in retries else []
     for key, value in values.items():
         if key not in _NOT_OPTIONS and value is not None:
-            shown.append((key, json.dumps(value, ensure_ascii=False)))
+            shown.append((key, dumps(value)))
     return shown
 
 
@@ -103,13 +104,13 @@ class FunctionAdmin(ReadOnlyAdmin[Function]):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
+        form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one function: triggers, options and its latest runs."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        function = self.found(Function.objects.all(), admin.utils.unquote(object_id))
+        function = self.found(Function.objects.all(), unquote(object_id))
         recent: QuerySet[Run] = Run.objects.filter(function_id=function.pk)
         rows = recent.defer("output", "error").order_by("-pk")[:RECENT_LIMIT]
         context = {
@@ -126,7 +127,7 @@ class FunctionAdmin(ReadOnlyAdmin[Function]):
             "runs_url": self._runs_url(function),
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.change_form_template, context)
 
     def _runs_url(self, function: Function) -> str:

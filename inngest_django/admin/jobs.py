@@ -22,11 +22,11 @@ class DueFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Return the states."""
         return [("leased", _("Leased")), ("due", _("Due")), ("later", _("Later"))]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the jobs of the chosen state."""
         now = clock.now()
         if self.value() == "leased":
@@ -61,7 +61,7 @@ class JobAdmin(ReadOnlyAdmin[Job]):
         return rows.defer("step__input", "step__output", "step__error")
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Job], search_term: str  # noqa: ARG002
+        self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
         """Return the jobs that a term names."""
         term = search_term.strip()

@@ -73,7 +73,7 @@ def from_row(row: Any, field: str, *, url: str = "") -> Payload | None:
 
 def pretty(text: str) -> str:
     """Return stored JSON text indented, with its letters as they are."""
-    shown = json.dumps(loads(text), ensure_ascii=False, indent=2)
+    shown = json.dumps(loads(text), ensure_ascii=False, indent=2)  # noqa: TID251 - for people
     # A lone surrogate is valid in JSON and in no encoding that a page could be sent in.
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
@@ -43,7 +44,7 @@ class FunctionFilter(admin.SimpleListFilter):
     title: str | _StrPromise = _("function")
     parameter_name = "function"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the registered functions."""
         ids = Function.objects.order_by("id").values_list("id", flat=True)
         return [(function_id, function_id) for function_id in ids[:FUNCTION_CHOICES]]
@@ -52,7 +53,7 @@ class FunctionFilter(admin.SimpleListFilter):
         """Return whether there is anything to filter by."""
         return bool(self.lookup_choices) or self.value() is not None
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the function's runs."""
         chosen = self.value()
         return queryset if chosen is None else queryset.filter(function_id=chosen)
@@ -70,9 +71,7 @@ class RunAdmin(ReadOnlyAdmin[Run]):
     list_display_links = ("run_id",)
     list_filter = ("status", FunctionFilter, QueuedFilter)
     search_fields = ("id",)
-    search_help_text = _(
-        "A run id or event id, or the beginning of a function id or event name."
-    )
+    search_help_text = _("A run id or event id, or the beginning of a function id or event name.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         """Return runs with what a list shows, without their values."""
@@ -80,7 +79,7 @@ class RunAdmin(ReadOnlyAdmin[Run]):
         return rows.defer("output", "error", "event_ids", *_EVENT_VALUES)
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Run], search_term: str  # noqa: ARG002
+        self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
     ) -> tuple[QuerySet[Run], bool]:
         """Return the runs that a term names."""
         term = search_term.strip()
@@ -112,11 +111,11 @@ class RunAdmin(ReadOnlyAdmin[Run]):
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Return whether the person may cancel runs."""
-        return request.user.has_perm("inngest_django.cancel_run")  # type: ignore[union-attr]
+        return request.user.has_perm("inngest_django.cancel_run")
 
     def has_rerun_permission(self, request: HttpRequest) -> bool:
         """Return whether the person may rerun runs."""
-        return request.user.has_perm("inngest_django.rerun_run")  # type: ignore[union-attr]
+        return request.user.has_perm("inngest_django.rerun_run")
 
     # Actions ----------------------------------------------------------------------------
 
@@ -196,7 +195,7 @@ class RunAdmin(ReadOnlyAdmin[Run]):
         self,
         request: HttpRequest,
         object_id: str,
-        form_url: str = "",  # noqa: ARG002
+        form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one run: what it waits for, its steps in time, its event and its result."""
@@ -240,7 +239,7 @@ class RunAdmin(ReadOnlyAdmin[Run]):
         context["other_events"] = [
             (event_id, self.link("event", event_id)) for event_id in (run.event_ids or [])[1:50]
         ]
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.change_form_template, context)
 
     def _visible(
@@ -253,7 +252,7 @@ class RunAdmin(ReadOnlyAdmin[Run]):
     ) -> Run:
         if not may or not self.has_view_permission(request):
             raise PermissionDenied
-        key = admin.utils.unquote(object_id)
+        key = unquote(object_id)
         rows = Run.objects.defer("output").annotate(**(annotations or {}))
         return self.found(rows, key)
 

@@ -72,8 +72,8 @@ def _function_ids(term: str) -> list[str]:
 def _event_names(term: str) -> list[str]:
     """Return names that functions name in their triggers, and the term when it is a name."""
     names: set[str] = set()
-    for config in Function.objects.values_list("config", flat=True):
-        for trigger in (config or {}).get("triggers") or ():
+    for function in Function.objects.only("config"):
+        for trigger in (function.config or {}).get("triggers") or ():
             name = trigger.get("event") or ""
             if name.startswith(term) and not name.endswith("*"):
                 names.add(name)

@@ -273,9 +273,7 @@ def bars(step: Step, attempts: Sequence[Attempt], *, scale: Scale) -> list[Bar]:
     return drawn
 
 
-def _bar(
-    start: dt.datetime, end: dt.datetime, *, kind: str, title: str, scale: Scale
-) -> Bar:
+def _bar(start: dt.datetime, end: dt.datetime, *, kind: str, title: str, scale: Scale) -> Bar:
     left = min(scale.x(start), WIDTH - MIN_WIDTH)
     width = max(scale.x(end) - left, MIN_WIDTH)
     return Bar(x=f"{left:.1f}", width=f"{min(width, WIDTH - left):.1f}", kind=kind, title=title)

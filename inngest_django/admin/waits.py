@@ -33,12 +33,10 @@ class WaitAdmin(ReadOnlyAdmin[Wait]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Wait]:
         """Return waits with what a list shows."""
         rows = super().get_queryset(request).select_related("run", "step")
-        return rows.defer(
-            "run__output", "run__error", "step__input", "step__output", "step__error"
-        )
+        return rows.defer("run__output", "run__error", "step__input", "step__output", "step__error")
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Wait], search_term: str  # noqa: ARG002
+        self, request: HttpRequest, queryset: QuerySet[Wait], search_term: str
     ) -> tuple[QuerySet[Wait], bool]:
         """Return the waits that a term names."""
         term = search_term.strip()

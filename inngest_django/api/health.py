@@ -21,9 +21,7 @@ class HealthView(InngestView):
         try:
             age = recovery.last_tick_age()
         except Error:
-            return Response(
-                {"status": "unavailable"}, status=status.HTTP_503_SERVICE_UNAVAILABLE
-            )
+            return Response({"status": "unavailable"}, status=status.HTTP_503_SERVICE_UNAVAILABLE)
         seconds = None if age is None else round(age.total_seconds(), 3)
         response = Response({"status": "ok", "last_tick_age": seconds})
         response["Cache-Control"] = "no-store"

@@ -64,7 +64,7 @@ class IngestView(InngestView):
             raise bad_request(refusal, ids=ids)
         return Response({"ids": ids, "status": status.HTTP_200_OK})
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Answer a browser's preflight; sending itself still needs the key."""
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -137,7 +137,7 @@ def as_event(raw: Any) -> Event:
     for key, value in given.items():
         kind, words = _TYPES[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f"{key} must be {words}, got {_shown(value)}.")
+            raise ValueError(f"{key} must be {words}, got {_shown(value)}.")  # noqa: TRY004
     if not given.get("name"):
         raise ValueError('An event needs a "name" that is not empty.')
     try:

@@ -166,9 +166,7 @@ def check_stuck_runs() -> Finding:
 
 def check_unrouted_events() -> Finding:
     """Whether accepted events are routed."""
-    late = Event.objects.filter(
-        routed_at__isnull=True, received_at__lt=clock.now() - REPAIR_BOUND
-    )
+    late = Event.objects.filter(routed_at__isnull=True, received_at__lt=clock.now() - REPAIR_BOUND)
     oldest = late.order_by("received_at").values_list("pk", flat=True).first()
     if oldest is None:
         return Finding(id="unrouted_events", level=OK, message="No event waits to be routed.")

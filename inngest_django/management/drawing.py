@@ -13,7 +13,7 @@ WIDTH = 32
 VALUE_LIMIT = 160
 _MARKS = {
     "planned": "·",
-    "running": "›",
+    "running": ">",
     "waiting": "…",
     "completed": "✓",
     "failed": "✗",
@@ -38,7 +38,7 @@ def lines(
     for step in steps:
         took = "" if step.started_at is None else span((step.ended_at or end) - step.started_at)
         drawn.append(
-            f"  {_MARKS.get(step.status, '?')} {str(step):<{name_width}}  {step.op:<{op_width}}"
+            f"  {_MARKS.get(step.status, '?')} {step!s:<{name_width}}  {step.op:<{op_width}}"
             f"  {step.status:<9}  {took:>8}  |{bar(run.queued_at, end, step)}|"
         )
         drawn += [f"      {text}" for text in _details(step, attempts.get(step.pk, ()))]

@@ -94,9 +94,7 @@ def test_actions_are_refused_and_hidden_without_their_permission(
     assert Run.objects.count() == 1
 
 
-def test_select_all_stops_at_the_limit(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_select_all_stops_at_the_limit(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actions, "ACTION_LIMIT", 2)
     grant("cancel_run")
     for _ in range(3):
@@ -133,7 +131,9 @@ def test_cancel_button_is_offered_only_while_the_run_lives(viewer: Client) -> No
 
     pages = [viewer.get(button(run, "change")).content.decode() for run in (live, ended)]
 
-    assert [button(run, "cancel") in page for run, page in zip((live, ended), pages, strict=True)] == [
+    assert [
+        button(run, "cancel") in page for run, page in zip((live, ended), pages, strict=True)
+    ] == [
         True,
         False,
     ]

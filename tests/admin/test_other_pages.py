@@ -41,7 +41,9 @@ def test_event_list_filters_and_searches(admin_client: Client) -> None:
     routed, unrouted = factories.event("a/b", external_id="my-id"), factories.unrouted_event()
 
     def found(**query: str) -> list[str]:
-        return [event.pk for event in page(admin_client, "event", **query).context["cl"].result_list]
+        return [
+            event.pk for event in page(admin_client, "event", **query).context["cl"].result_list
+        ]
 
     assert found(routed="no") == [unrouted.pk]
     assert found(routed="yes") == [routed.pk]

@@ -45,9 +45,7 @@ def test_list_takes_the_same_number_of_queries_for_one_run_and_for_thirty(
     assert len(ids_of(response)) == 30
 
 
-def test_list_reads_no_values(
-    admin_client: Client, django_assert_max_num_queries: Any
-) -> None:
+def test_list_reads_no_values(admin_client: Client, django_assert_max_num_queries: Any) -> None:
     factories.completed_run()
 
     with django_assert_max_num_queries(9) as captured:

@@ -151,9 +151,7 @@ def test_values_that_no_encoding_has_are_shown_escaped(admin_client: Client) -> 
     assert "a\\ud800b" in shown(admin_client, run)
 
 
-def test_many_steps_come_in_pages(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_steps_come_in_pages(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "STEPS_PER_PAGE", 2)
     run = factories.run()
     for name in ("one-a", "two-b", "three-c"):
@@ -199,9 +197,7 @@ def test_page_and_raw_values_need_the_view_permission(client: Client) -> None:
 def test_bars_show_attempts_and_the_time_between_them() -> None:
     run = factories.run()
     step = factories.step(run, "flaky", started_at=factories.ago(50), ended_at=factories.ago(30))
-    failed = factories.attempt(
-        run, step, started_at=factories.ago(50), ended_at=factories.ago(45)
-    )
+    failed = factories.attempt(run, step, started_at=factories.ago(50), ended_at=factories.ago(45))
     scale = timeline.Scale(start=factories.ago(60), end=factories.ago(10))
 
     drawn = timeline.bars(step, [failed], scale=scale)

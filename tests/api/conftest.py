@@ -33,9 +33,7 @@ def send(keyed: Any) -> Callable[..., Any]:
 
     def post(body: Any, *, key: str = "event-key", **headers: str) -> Any:
         content_type = headers.pop("content_type", "application/json")
-        return client.post(
-            f"/inngest/e/{key}", body, content_type=content_type, headers=headers
-        )
+        return client.post(f"/inngest/e/{key}", body, content_type=content_type, headers=headers)
 
     return post
 

@@ -96,7 +96,7 @@ def test_events_before_a_bad_one_are_kept(send: Send) -> None:
         ('{"name": "a\\u0000b"}', "NUL"),
         ('{"name": "a", "id": "\\ud800"}', "surrogate"),
         ('{"name": "%s"}' % ("a" * 513), "512"),
-        ('{"name": "a", "data": %s1%s}' % ('{"x":' * 70, "}" * 70), "deeper than 64"),
+        ('{"name": "a", "data": ' + '{"x":' * 70 + "1" + "}" * 71, "deeper than 64"),
         ('{"name": "a", "data": {"n": %s}}' % ("9" * 5000), "not JSON"),
     ],
 )  # fmt: skip
@@ -157,7 +157,9 @@ def test_json_is_read_whatever_the_content_type_says(send: Send) -> None:
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("key", ["wrong", "event-ke", "event-keyy", "EVENT-KEY", "api-key", "schlüssel"])
+@pytest.mark.parametrize(
+    "key", ["wrong", "event-ke", "event-keyy", "EVENT-KEY", "api-key", "schlüssel"]
+)
 def test_unknown_key_is_refused(send: Send, key: str) -> None:
     response = send(paid(), key=key)
 

@@ -120,7 +120,11 @@ def test_bad_and_unknown_ids_are_told_apart(get: Get, path: str) -> None:
 def test_without_a_key_nothing_is_readable(get: Get, key: str | None) -> None:
     run = factories.completed_run()
 
-    for path in (f"v1/runs/{run.pk}", f"v1/events/{run.event_id}", f"v1/events/{run.event_id}/runs"):
+    for path in (
+        f"v1/runs/{run.pk}",
+        f"v1/events/{run.event_id}",
+        f"v1/events/{run.event_id}/runs",
+    ):
         response = get(path, key=key)
         assert response.status_code == 401
         assert set(response.json()) == {"status", "error"}

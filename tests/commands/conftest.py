@@ -24,7 +24,9 @@ class Result:
 
 
 @pytest.fixture
-def manage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+def manage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
     """Runs ``manage.py`` with these words, as a shell would, in this process."""
     # A command called from a shell closes its connections, which a test still needs.
     monkeypatch.setattr("django.db.connections.close_all", lambda: None)

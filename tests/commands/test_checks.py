@@ -34,7 +34,9 @@ def function(fn_id: str, **options: Any) -> Any:
 
     def handler(ctx: Any) -> None: ...
 
-    return client.create_function(fn_id=fn_id, trigger=options.pop("trigger", TRIGGER), **options)(handler)
+    return client.create_function(fn_id=fn_id, trigger=options.pop("trigger", TRIGGER), **options)(
+        handler
+    )
 
 
 def test_a_sound_project_has_no_messages() -> None:

@@ -21,7 +21,9 @@ Manage = Callable[..., Any]
 def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick just ran, and the code has the factories' function."""
     factories.pulse()
-    monkeypatch.setattr(registry, "get", lambda function_id: object() if "gone" not in function_id else None)
+    monkeypatch.setattr(
+        registry, "get", lambda function_id: object() if "gone" not in function_id else None
+    )
 
 
 def broken(result: Any) -> dict[str, str]:

@@ -25,7 +25,9 @@ def known() -> Iterator[None]:
     """Two functions in the code and nothing else."""
     client = Inngest(app_id="shop")
 
-    @client.create_function(fn_id="new", trigger=TriggerEvent(event="a/b", expression="event.data.x"))
+    @client.create_function(
+        fn_id="new", trigger=TriggerEvent(event="a/b", expression="event.data.x")
+    )
     def new(ctx: Any) -> None: ...
 
     @client.create_function(fn_id="nightly", trigger=TriggerCron(cron="0 3 * * *"))

@@ -21,7 +21,7 @@ class Command(InngestCommand):
 
     help = (
         "Send one event. Functions with a matching trigger start when a worker routes it."
-        ' Example: inngest_send shop/order.paid --data \'{"id": 7}\''
+        " Example: inngest_send shop/order.paid --data '{\"id\": 7}'"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
