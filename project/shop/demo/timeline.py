@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from inngest_django.durations import format_duration
 from inngest_django.models import Attempt, Run, Step
 from inngest_django.serialization import dumps
 from project.shop.functions import client
@@ -72,8 +71,7 @@ def _error(attempt: Attempt) -> str:
 
 
 def _took(begin: dt.datetime, end: dt.datetime) -> str:
-    hundredths = round(max(end - begin, dt.timedelta(0)) / dt.timedelta(milliseconds=10))
-    return format_duration(dt.timedelta(milliseconds=10) * hundredths)
+    return f"{max((end - begin).total_seconds(), 0):.3f} s"
 
 
 def _time(moment: dt.datetime) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 import time
 import urllib.request
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -36,6 +38,7 @@ class Command(BaseCommand):
         if os.environ.get("SHOP_DEMO") != "1":
             _begin_afresh()
         self.check()
+        log = _log_to_file()
         self.say("Making a fresh database.")
         call_command("migrate", verbosity=0)
         get_user_model().objects.create_superuser(USER, "demo@example.com", PASSWORD)
@@ -45,7 +48,7 @@ class Command(BaseCommand):
         from project.shop.demo.web import start_web
 
         web = start_web(options["port"])
-        self.say(f"Serving at {web.address}, with worker and beat in this process.")
+        self.say(f"Serving at {web.address}, with worker and beat in this process; log in {log}.")
         local = start_local()
         try:
             is_good = self.drive()
@@ -76,7 +79,8 @@ class Command(BaseCommand):
         scenario.lay_out()
         examples = scenario.examples()
         expected = [run for example in examples for run in example.runs]
-        self.say(f"Sending the events of {len(examples)} examples.\n")
+        self.say(f"Sending {len(examples)} events:")
+        self.say()
         for example in examples:
             self.say(f"  {example.event.name:<26} {example.title}")
         self.say()
@@ -99,10 +103,13 @@ class Command(BaseCommand):
         self.timeline.show()
 
         missing, surprises = summary.mismatches(expected)
-        self.say("\nSummary, counted in the database:\n")
+        self.say()
+        self.say("Summary, counted in the database:")
+        self.say()
         for label, number in summary.counts():
             self.say(f"  {label:<18} {number:>4}")
-        self.say(f"  {'written to':<18} {settings.VAR_DIR}\n")
+        self.say()
+        self.say(f"Pictures and messages are in {settings.VAR_DIR}.")
         for item in missing:
             self.say(f"NOT REACHED: {item.function} {item.status}")
         for text in surprises:
@@ -123,6 +130,15 @@ class Command(BaseCommand):
         while True:
             self.timeline.show()
             time.sleep(0.2)
+
+
+def _log_to_file() -> Path:
+    """Keep tracebacks of failures that the timeline shows out of it, but not lost."""
+    path = Path(settings.VAR_DIR) / "demo.log"
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    return path
 
 
 def _begin_afresh() -> None:
