@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 
 from inngest_django.client import Inngest
-from inngest_django.engine import cancellation, executor, hot_path, recovery, routing, transactions
+from inngest_django.engine import cancellation, crash_points, executor, hot_path, recovery, routing, transactions
 from inngest_django.errors import StepError
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
 from inngest_django.models import Attempt, Event, Job, Run, Step, Wait, WaitKey
-from inngest_django.steps.groups import ParallelMode
+from inngest_django.steps.tools import ParallelMode
 from tests.engine.support import Engine, assert_sound, steps_of
 
 TRIGGER = TriggerEvent(event="test/started")
@@ -36,6 +37,21 @@ def declare(client: Inngest, **options: Any) -> Any:
 
 class Died(BaseException):
     """Stands for a worker that is killed: nothing after it runs."""
+
+
+@pytest.fixture
+def dying() -> Iterator[list[int]]:
+    """A worker whose code puts something into the list dies before it can report."""
+    wanted: list[int] = []
+
+    def die(name: str) -> None:
+        if name == "call.end" and wanted:
+            wanted.clear()
+            raise Died
+
+    crash_points.install(die)
+    yield wanted
+    crash_points.install(None)
 
 
 def test_steps_of_a_run_complete_in_order(engine: Engine, client: Inngest) -> None:
@@ -125,7 +141,7 @@ def test_a_stale_worker_writes_nothing(engine: Engine, client: Inngest) -> None:
 
 
 def test_a_dead_worker_in_a_body_gives_the_step_a_job_of_its_own(
-    engine: Engine, client: Inngest
+    engine: Engine, client: Inngest, dying: list[int]
 ) -> None:
     deaths = []
 
@@ -134,7 +150,7 @@ def test_a_dead_worker_in_a_body_gives_the_step_a_job_of_its_own(
         def body() -> str:
             if not deaths:
                 deaths.append(1)
-                raise Died
+                dying.append(1)
             return "alive"
 
         return ctx.step.run("body", body)
@@ -151,14 +167,16 @@ def test_a_dead_worker_in_a_body_gives_the_step_a_job_of_its_own(
     assert [a.error["code"] for a in Attempt.objects.filter(run=run)] == ["worker_lost"]
 
 
-def test_a_step_that_kills_its_workers_ends_as_failed(engine: Engine, client: Inngest) -> None:
+def test_a_step_that_kills_its_workers_ends_as_failed(
+    engine: Engine, client: Inngest, dying: list[int]
+) -> None:
     deaths = []
 
     @declare(client, retries=1)
     def poison(ctx):
         def body() -> None:
             deaths.append(1)
-            raise Died
+            dying.append(1)
 
         try:
             ctx.step.run("poison", body)
@@ -183,14 +201,14 @@ def test_a_step_that_kills_its_workers_ends_as_failed(engine: Engine, client: In
 
 
 def test_function_code_that_kills_its_workers_fails_the_run(
-    engine: Engine, client: Inngest
+    engine: Engine, client: Inngest, dying: list[int]
 ) -> None:
     deaths = []
 
     @declare(client)
     def poison(ctx):
         deaths.append(1)
-        raise Died
+        dying.append(1)
 
     event_id = engine.send("test/started")
     for _ in range(12):
