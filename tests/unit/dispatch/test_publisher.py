@@ -1,0 +1,277 @@
+"""The publisher: bounded, quiet, and right about what it sends."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from inngest_django import conf
+from inngest_django.dispatch import memory, publisher
+from inngest_django.dispatch.publisher import Breaker, CeleryPublisher
+from inngest_django.engine.hints import JobHint
+
+# What a call may take in all, on a loaded machine: the limit itself is 0.9 s.
+PATIENCE = 1.8
+_names = itertools.count()
+
+
+def _app(url: str, **settings: Any) -> Celery:
+    app = Celery(f"publisher-{next(_names)}", broker=url, set_as_current=False)
+    app.conf.update(settings)
+    return app
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    """An app whose messages stay in this process, in queues of its own."""
+    memory.register()
+    kept = dict(memory.Channel.queues)
+    memory.Channel.queues.clear()
+    yield _app(memory.URL)
+    memory.Channel.queues.clear()
+    memory.Channel.queues.update(kept)
+
+
+def _sent(app: Celery, queue: str) -> list[Any]:
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        found = []
+        while (message := channel.basic_get(queue, no_ack=True)) is not None:
+            found.append(message)
+        return found
+
+
+@pytest.fixture
+def refused() -> Iterator[int]:
+    """A port on which nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that accepts and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that does not even accept: its queue of connections is full."""
+    with contextlib.ExitStack() as held:
+        listening = held.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            knocking = held.enter_context(socket.socket())
+            knocking.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                knocking.connect(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "redis"])
+@pytest.mark.parametrize("fault", ["refused", "silent", "black_hole"])
+def test_broker_that_is_down_costs_about_a_second_once(
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+    scheme: str,
+    fault: str,
+) -> None:
+    if scheme == "redis":
+        pytest.importorskip("redis")
+    port = request.getfixturevalue(fault)
+    hints = CeleryPublisher(_app(f"{scheme}://127.0.0.1:{port}//"))
+
+    started = time.monotonic()
+    first = hints.execute([JobHint(1, "f")] * 3)
+    first_took = time.monotonic() - started
+    rest = [hints.route() for _ in range(50)]
+    rest_took = time.monotonic() - started - first_took
+
+    assert first is False
+    assert first_took < PATIENCE
+    assert not any(rest)
+    assert rest_took < 0.2
+    assert len([r for r in caplog.records if "cannot be reached" in r.getMessage()]) == 1
+
+
+def test_project_time_outs_that_are_longer_are_cut_and_shorter_ones_kept(silent: int) -> None:
+    pytest.importorskip("redis")
+    options = {"socket_timeout": 0.1, "socket_connect_timeout": 60}
+    hints = CeleryPublisher(
+        _app(f"redis://127.0.0.1:{silent}//", broker_transport_options=options)
+    )
+
+    started = time.monotonic()
+
+    assert hints.route() is False
+    assert time.monotonic() - started < 0.6
+
+
+def test_several_brokers_share_the_time(silent: int) -> None:
+    url = ";".join([f"amqp://127.0.0.1:{silent}//"] * 3)
+    hints = CeleryPublisher(_app(url))
+
+    started = time.monotonic()
+
+    assert hints.route() is False
+    assert time.monotonic() - started < PATIENCE
+
+
+def test_next_broker_of_several_is_used(app: Celery, refused: int) -> None:
+    app.conf.broker_url = f"amqp://127.0.0.1:{refused}//;{memory.URL}"
+
+    assert CeleryPublisher(app).route() is True
+    assert len(_sent(_app(memory.URL), conf.get().CONTROL_QUEUE)) == 1
+
+
+def test_messages_carry_ids_and_go_to_the_queue_of_their_function(
+    app: Celery, settings: Any
+) -> None:
+    settings.INNGEST = {"QUEUE": "q", "CONTROL_QUEUE": "c", "QUEUES": {"shop-*": "slow"}}
+    hints = CeleryPublisher(app)
+
+    assert hints.execute([JobHint(1, "app-f"), JobHint(2, "shop-f"), JobHint(3, "app-f")])
+    assert hints.route()
+
+    assert [(m.headers["task"], m.payload[0]) for m in _sent(app, "q")] == [
+        ("inngest.execute", [1]),
+        ("inngest.execute", [3]),
+    ]
+    assert [m.payload[0] for m in _sent(app, "slow")] == [[2]]
+    assert [(m.headers["task"], m.payload[0]) for m in _sent(app, "c")] == [("inngest.route", [])]
+
+
+def test_delay_becomes_an_eta_and_long_ones_are_left_to_the_tick(
+    app: Celery, settings: Any
+) -> None:
+    settings.INNGEST = {"QUEUE": "q"}
+
+    assert CeleryPublisher(app).execute(
+        [JobHint(1, "f"), JobHint(2, "f", 0.4), JobHint(3, "f", 61), JobHint(4, "f", -5)]
+    )
+
+    etas = {m.payload[0][0]: m.headers["eta"] for m in _sent(app, "q")}
+    assert set(etas) == {1, 2, 4}
+    assert etas[1] is None
+    assert etas[2] is not None
+    assert etas[4] is None
+
+
+def test_connection_is_kept_and_one_that_died_is_replaced(
+    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INNGEST = {"CONTROL_QUEUE": "c"}
+    made: list[Any] = []
+    connect = publisher._connect
+
+    def counting(app: Any) -> Any:
+        made.append(connect(app))
+        return made[-1]
+
+    monkeypatch.setattr(publisher, "_connect", counting)
+    hints = CeleryPublisher(app)
+
+    assert hints.route()
+    assert hints.route()
+    assert len(made) == 1
+
+    made[0].connection._connection = None
+    assert hints.route()
+    assert len(made) == 2
+    assert len(_sent(app, "c")) == 3
+
+
+def test_threads_publish_at_the_same_time(app: Celery, settings: Any) -> None:
+    settings.INNGEST = {"QUEUE": "q"}
+    hints = CeleryPublisher(app)
+    results: list[bool] = []
+
+    def publish(first: int) -> None:
+        results.extend(hints.execute([JobHint(first + i, "f")]) for i in range(50))
+
+    threads = [threading.Thread(target=publish, args=(n * 50 + 1,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert all(results)
+    assert sorted(m.payload[0][0] for m in _sent(app, "q")) == list(range(1, 401))
+
+
+def test_forked_child_lets_go_of_its_parents_connections(app: Celery) -> None:
+    hints = CeleryPublisher(app)
+    assert hints.route()
+    assert len(hints._idle._producers) == 1
+
+    # Held in the parent while it forks: the child must not wait for it.
+    with hints._breaker._lock:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if not hints._idle._producers and hints._breaker.allows() else 1)
+
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(hints._idle._producers) == 1
+
+
+def test_eager_mode_runs_what_follows_without_recursion(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inngest_django.engine import executor
+
+    app = _app("memory://", task_always_eager=True)
+    hints = CeleryPublisher(app)
+    depths: list[int] = []
+    depth = 0
+
+    def execute(job_id: int) -> None:
+        nonlocal depth
+        depth += 1
+        depths.append(depth)
+        if job_id < 500:
+            hints.execute([JobHint(job_id + 1, "f"), JobHint(job_id, "f", 0.5)])
+        depth -= 1
+
+    monkeypatch.setattr(executor, "execute", execute)
+
+    assert hints.execute([JobHint(1, "f")])
+    assert depths == [1] * 500
+
+
+def test_breaker_lets_one_caller_try_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+    breaker = Breaker()
+
+    assert breaker.allows()
+    breaker.failed(OSError("down"))
+    assert not breaker.allows()
+
+    now += publisher.RETRY_AFTER + 0.1
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    breaker.failed(OSError("down"))
+    assert not breaker.allows()
+
+    now += publisher.RETRY_AFTER + 0.1
+    assert breaker.allows()
+    breaker.succeeded()
+    assert [breaker.allows() for _ in range(3)] == [True, True, True]
+    assert [r.getMessage().split(" (")[0] for r in caplog.records] == [
+        "The broker cannot be reached",
+        "The broker answers again.",
+    ]
