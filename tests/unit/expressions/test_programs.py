@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import sys
+import types
 
 import pytest
 
@@ -137,6 +138,21 @@ def test_values_that_are_no_json_give_an_error_of_ours() -> None:
         assert broken.matches(event=event) is False
         with pytest.raises(expressions.ExpressionError):
             broken.evaluate(event=event)
+
+
+def test_other_mappings_and_subclasses_serve_as_events() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    event = types.MappingProxyType({"data": types.MappingProxyType({"x": Text("a"), "t": (1,)})})
+    program = expressions.compile(
+        'event.data.x == "a" && 1 in event.data.t && event.data.x < "b" && has(event.data.t) '
+        "&& event.data == event.data",
+        kind="filter",
+    )
+
+    assert program.matches(event=event)
+    assert program.matches(event=program.constants(event))
 
 
 def test_macro_over_too_many_elements_is_stopped() -> None:
