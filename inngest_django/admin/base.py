@@ -13,8 +13,10 @@ from django.core.paginator import Paginator
 from django.db import models
 from django.http import Http404, HttpRequest
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext_lazy as _
 
 from inngest_django import clock
@@ -126,6 +128,14 @@ def badge(status: str, label: object = None) -> SafeString:
     return format_html(
         '<span class="inngest-status inngest-status--{}">{}</span>', status, label or status
     )
+
+
+def short_time(moment: dt.datetime | None) -> SafeString | str:
+    """Return a time in the person's zone to the second: dates in full fill a list."""
+    if moment is None:
+        return ""
+    text = date_format(localtime(moment) if is_aware(moment) else moment, "Y-m-d H:i:s")
+    return format_html('<span class="inngest-time">{}</span>', text)
 
 
 def anchor(url: str, text: object) -> SafeString:

@@ -11,11 +11,12 @@ from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from inngest_django.admin import payloads, search, timeline
-from inngest_django.admin.base import ReadOnlyAdmin, RecentFilter
+from inngest_django.admin.base import ReadOnlyAdmin, RecentFilter, short_time
 from inngest_django.admin.runs import raw_response, run_badges
 from inngest_django.models import Event, Run
 
@@ -51,8 +52,8 @@ class EventAdmin(ReadOnlyAdmin[Event]):
     """Accepted events, newest first."""
 
     change_form_template = "admin/inngest_django/event/change_form.html"
-    list_display = ("event_id", "name", "external_id", "received_at", "routed_at", "started")
-    list_display_links = ("event_id",)
+    list_display = ("name", "received", "is_routed", "started", "external_id", "event_id")
+    list_display_links = ("name", "event_id")
     list_filter = (RoutedFilter, ReceivedFilter)
     search_fields = ("id",)
     search_help_text = _("An event id, the sender's id, or the beginning of a name.")
@@ -71,9 +72,19 @@ class EventAdmin(ReadOnlyAdmin[Event]):
         return (queryset.filter(search.events(term)) if term else queryset), False
 
     @admin.display(description=_("event"), ordering="pk")
-    def event_id(self, event: Event) -> str:
+    def event_id(self, event: Event) -> SafeString:
         """Show the id."""
-        return event.pk
+        return format_html('<span class="inngest-id">{}</span>', event.pk)
+
+    @admin.display(description=_("received"))
+    def received(self, event: Event) -> str:
+        """Show when it was received, to the second."""
+        return short_time(event.received_at)
+
+    @admin.display(description=_("routed"), boolean=True)
+    def is_routed(self, event: Event) -> bool:
+        """Show whether its runs were started."""
+        return event.routed_at is not None
 
     @admin.display(description=_("runs started"))
     def started(self, event: Any) -> SafeString:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inngest_django import clock
 from inngest_django.admin import search
-from inngest_django.admin.base import ReadOnlyAdmin, anchor, badge
+from inngest_django.admin.base import ReadOnlyAdmin, anchor, badge, short_time
 from inngest_django.models import Job
 
 
@@ -48,9 +48,9 @@ class JobAdmin(ReadOnlyAdmin[Job]):
         "next_hint_at", "hint_count", "note",
     )  # fmt: skip
     list_display = (
-        "id", "kind", "state", "function_id", "run_link", "step", "available_at", "attempt",
-        "next_hint_at", "note",
+        "kind", "state", "function_id", "step", "due", "attempt", "note", "run_link",
     )  # fmt: skip
+    list_display_links = ("kind",)
     list_filter = ("kind", DueFilter)
     search_fields = ("id",)
     search_help_text = _("A run id, or the beginning of a function id.")
@@ -71,6 +71,11 @@ class JobAdmin(ReadOnlyAdmin[Job]):
     def run_link(self, job: Job) -> SafeString:
         """Link to the run."""
         return anchor(self.link("run", job.run_id), job.run_id)
+
+    @admin.display(description=_("due"), ordering="available_at")
+    def due(self, job: Job) -> str:
+        """Show when it is due, to the second."""
+        return short_time(job.available_at)
 
     @admin.display(description=_("state"))
     def state(self, job: Job) -> SafeString:

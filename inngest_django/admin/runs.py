@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from inngest_django import clock
 from inngest_django.admin import actions, payloads, search, timeline
-from inngest_django.admin.base import ReadOnlyAdmin, RecentFilter, anchor, badge
+from inngest_django.admin.base import ReadOnlyAdmin, RecentFilter, anchor, badge, short_time
 from inngest_django.models import Event, Function, Run, Step
 
 if TYPE_CHECKING:
@@ -65,10 +65,8 @@ class RunAdmin(ReadOnlyAdmin[Run]):
 
     actions = ("cancel_selected", "rerun_selected")
     change_form_template = "admin/inngest_django/run/change_form.html"
-    list_display = (
-        "run_id", "state", "function_id", "trigger", "queued_at", "started_at", "took"
-    )  # fmt: skip
-    list_display_links = ("run_id",)
+    list_display = ("state", "function_id", "trigger", "queued", "took", "run_id")
+    list_display_links = ("function_id", "run_id")
     list_filter = ("status", FunctionFilter, QueuedFilter)
     search_fields = ("id",)
     search_help_text = _("A run id or event id, or the beginning of a function id or event name.")
@@ -86,9 +84,14 @@ class RunAdmin(ReadOnlyAdmin[Run]):
         return (queryset.filter(search.runs(term)) if term else queryset), False
 
     @admin.display(description=_("run"), ordering="pk")
-    def run_id(self, run: Run) -> str:
+    def run_id(self, run: Run) -> SafeString:
         """Show the id."""
-        return run.pk
+        return format_html('<span class="inngest-id">{}</span>', run.pk)
+
+    @admin.display(description=_("queued"))
+    def queued(self, run: Run) -> str:
+        """Show when it was queued, to the second."""
+        return short_time(run.queued_at)
 
     @admin.display(description=_("status"))
     def state(self, run: Run) -> SafeString:

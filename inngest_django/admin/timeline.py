@@ -228,7 +228,7 @@ def _step_view(
         started_at=step.started_at,
         ended_at=step.ended_at,
         offset="" if step.started_at is None else f"+{span_text(step.started_at - scale.start)}",
-        duration=duration_text(step.started_at, step.ended_at),
+        duration=duration_text(step.started_at, step.ended_at or scale.end),
         attempt_count=step.attempt_count,
         bars=bars(step, attempts, scale=scale),
         input=payloads.from_row(step, "input", url=f"{raw}input"),

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from inngest_django.admin import search
-from inngest_django.admin.base import ReadOnlyAdmin, anchor, badge
+from inngest_django.admin.base import ReadOnlyAdmin, anchor, badge, short_time
 from inngest_django.models import Wait
 from inngest_django.serialization import dumps
 
@@ -23,9 +23,9 @@ class WaitAdmin(ReadOnlyAdmin[Wait]):
         "floor_seq", "created_at", "expires_at", "closed_at", "matched_link",
     )  # fmt: skip
     list_display = (
-        "id", "state", "kind", "event_name", "expression", "run_link", "step", "created_at",
-        "expires_at", "matched_link",
+        "state", "kind", "event_name", "expression", "run_link", "step", "expires", "matched_link",
     )  # fmt: skip
+    list_display_links = ("event_name",)
     list_filter = ("status", "kind")
     search_fields = ("id",)
     search_help_text = _("A run id or a whole event name.")
@@ -46,6 +46,11 @@ class WaitAdmin(ReadOnlyAdmin[Wait]):
     def state(self, wait: Wait) -> SafeString:
         """Show the status as a label."""
         return badge(wait.status, wait.get_status_display())
+
+    @admin.display(description=_("expires"))
+    def expires(self, wait: Wait) -> str:
+        """Show when it gives up, to the second."""
+        return short_time(wait.expires_at)
 
     @admin.display(description=_("run"))
     def run_link(self, wait: Wait) -> SafeString:
