@@ -111,9 +111,7 @@ def test_broker_that_is_down_costs_about_a_second_once(
 def test_project_time_outs_that_are_longer_are_cut_and_shorter_ones_kept(silent: int) -> None:
     pytest.importorskip("redis")
     options = {"socket_timeout": 0.1, "socket_connect_timeout": 60}
-    hints = CeleryPublisher(
-        _app(f"redis://127.0.0.1:{silent}//", broker_transport_options=options)
-    )
+    hints = CeleryPublisher(_app(f"redis://127.0.0.1:{silent}//", broker_transport_options=options))
 
     started = time.monotonic()
 
