@@ -21,7 +21,7 @@ from inngest_django.engine import (
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue
-from inngest_django.models import Attempt, Step
+from inngest_django.models import Attempt, Job, Step
 from inngest_django.models.fields import JSONText
 from inngest_django.serialization import dumps
 from inngest_django.states import RUN_LIVE, JobKind, OpKind, RunStatus, StepStatus
@@ -255,7 +255,8 @@ def _write_plan(outcome: Outcome, ops: tuple[Op, ...]) -> None:
         outcome.hints.append(JobHint(leased.job_id, leased.function_id))
         return
     hot_path.delete_job(cursor, leased.job_id)
-    if not plan.has_pieces and hot_path.must_enter(cursor, run.id):
+    # Not must_enter: in a race that also holds while other branches are still open.
+    if not plan.has_pieces and not Job.objects.filter(run_id=run.id).exists():
         _fail(
             outcome,
             ErrorValue(
