@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from inngest_django.engine import cancellation, runs
 from inngest_django.errors import InngestError
 from inngest_django.models import Run
 
@@ -37,8 +38,6 @@ class Tally:
 
 def cancel(request: HttpRequest, run_ids: Iterable[str], *, reason: str = "") -> Tally:
     """Cancel runs; those that ended meanwhile are lost, which is no error."""
-    from inngest_django.engine import cancellation
-
     if not reason:
         reason = f"by {request.user.get_username()} in the admin"
     won, lost, refused = [], 0, []
@@ -58,8 +57,6 @@ def cancel(request: HttpRequest, run_ids: Iterable[str], *, reason: str = "") ->
 
 def rerun(request: HttpRequest, run_ids: Iterable[str]) -> Tally:
     """Start new runs from the events of old ones."""
-    from inngest_django.engine import runs
-
     won, made, refused = [], [], []
     for run_id in run_ids:
         try:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inngest_django.admin import timeline
 from inngest_django.admin.base import ReadOnlyAdmin, anchor
+from inngest_django.functions import registry
 from inngest_django.models import Function, Run
 from inngest_django.serialization import dumps
 
@@ -69,8 +70,6 @@ def _mapping(config: Any) -> Mapping[str, Any]:
 
 def is_known(function_id: str) -> bool:
     """Return whether the code of this process has the function."""
-    from inngest_django.functions import registry
-
     return registry.get(function_id) is not None
 
 

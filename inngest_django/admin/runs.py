@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from inngest_django import clock
 from inngest_django.admin import actions, payloads, search, timeline
 from inngest_django.admin.base import ReadOnlyAdmin, RecentFilter, anchor, badge, short_time
+from inngest_django.engine import explanation
 from inngest_django.models import Event, Function, Run, Step
 
 if TYPE_CHECKING:
@@ -202,8 +203,6 @@ class RunAdmin(ReadOnlyAdmin[Run]):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show one run: what it waits for, its steps in time, its event and its result."""
-        from inngest_django.engine import explanation
-
         run = self._visible(request, object_id, annotations=payloads.columns("output"))
         raw_url = f"{self.link('run', run.pk).removesuffix('change/')}raw/"
         event = Event.objects.defer("data", "user").annotate(**payloads.columns("data"))

@@ -264,10 +264,8 @@ def bars(step: Step, attempts: Sequence[Attempt], *, scale: Scale) -> list[Bar]:
         title = _("attempt %(number)s failed") % {"number": row.number}
         drawn.append(_bar(begun, row.ended_at, kind="attempt", title=title, scale=scale))
     if attempts and step.ended_at is not None and step.status == StepStatus.COMPLETED:
-        # The try that succeeded, visible beside the failed ones and the time between them.
-        begun = max(row.ended_at for row in attempts)
-        if step.started_at is not None and step.started_at > begun:
-            begun = step.started_at
+        # When the try that succeeded began is not recorded, only that it ended here.
+        begun = step.ended_at
         drawn[0] = _bar(started, ended, kind="backoff", title=text, scale=scale)
         drawn.append(_bar(begun, ended, kind=step.status, title=text, scale=scale))
     return drawn

@@ -57,9 +57,14 @@ class IngestView(InngestView):
 
     def post(self, request: Request, key: str = "") -> Response:
         """Store the events and return their ids in the order of the body."""
-        raw_events = read_events(request)
-        events, refusal = parse(raw_events)
-        ids = store(events, seed=request.headers.get(SEED_HEADER, ""))
+        seed = request.headers.get(SEED_HEADER, "")
+        events, refusal = parse(read_events(request))
+        try:
+            ids = store(events, seed=seed)
+        except EventInvalidError:
+            # Looked at one by one only now: checking a large event costs as much as storing it.
+            events, refusal = valid_beginning(events)
+            ids = store(events, seed=seed)
         if refusal:
             raise bad_request(refusal, ids=ids)
         return Response({"ids": ids, "status": status.HTTP_200_OK})
@@ -112,17 +117,28 @@ def read_events(request: Request) -> Sequence[Any]:
 
 
 def parse(raw_events: Sequence[Any]) -> tuple[list[Event], str]:
-    """Return the events before the first bad one, and what is wrong with that one."""
+    """Return the events before the first that is none, and what is wrong with that one."""
     events: list[Event] = []
     for index, raw in enumerate(raw_events):
-        place = f"Event {index}: " if len(raw_events) > 1 else ""
         try:
-            event = as_event(raw)
-            ingest.validate(event)
-        except (EventInvalidError, ValueError) as error:
-            return events, f"{place}{error}"
-        events.append(event)
+            events.append(as_event(raw))
+        except ValueError as error:
+            return events, _placed(error, index=index, is_only=len(raw_events) == 1)
     return events, ""
+
+
+def valid_beginning(events: Sequence[Event]) -> tuple[Sequence[Event], str]:
+    """Return the events before the first that breaks a rule, and which rule it breaks."""
+    for index, event in enumerate(events):
+        try:
+            ingest.validate(event)
+        except EventInvalidError as error:
+            return events[:index], _placed(error, index=index, is_only=len(events) == 1)
+    return events, ""
+
+
+def _placed(error: Exception, *, index: int, is_only: bool) -> str:
+    return str(error) if is_only else f"Event {index}: {error}"
 
 
 def as_event(raw: Any) -> Event:

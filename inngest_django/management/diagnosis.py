@@ -15,6 +15,8 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from inngest_django import clock, conf
 from inngest_django.durations import format_duration
+from inngest_django.engine import hints, recovery
+from inngest_django.functions import registry
 from inngest_django.models import Event, Job, Run
 from inngest_django.models.base import alias
 from inngest_django.states import RUN_LIVE
@@ -106,8 +108,6 @@ def check_settings() -> Finding:
 
 def check_tick() -> Finding:
     """Whether the tick runs."""
-    from inngest_django.engine import recovery
-
     remedy = "Start celery beat, and a worker for the control queue."
     age = recovery.last_tick_age()
     if age is None:
@@ -180,8 +180,6 @@ def check_unrouted_events() -> Finding:
 
 def check_unknown_functions() -> Finding:
     """Whether this code has every function that live runs need."""
-    from inngest_django.functions import registry
-
     live = Run.objects.filter(status__in=RUN_LIVE).order_by().values_list("function_id", flat=True)
     unknown = sorted(name for name in set(live.distinct()) if registry.get(name) is None)
     if not unknown:
@@ -196,8 +194,6 @@ def check_unknown_functions() -> Finding:
 
 def check_broker() -> Finding:
     """Whether hints can be published; one for routing does no harm at any time."""
-    from inngest_django.engine import hints
-
     if hints.route():
         return Finding(id="broker", level=OK, message="The broker takes messages.")
     return Finding(

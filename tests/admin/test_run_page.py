@@ -205,7 +205,7 @@ def test_bars_show_attempts_and_the_time_between_them() -> None:
     assert [(bar.kind, bar.x, bar.width) for bar in drawn] == [
         ("backoff", "200.0", "400.0"),
         ("attempt", "200.0", "100.0"),
-        ("completed", "300.0", "300.0"),
+        ("completed", "600.0", "4.0"),
     ]
 
 

@@ -257,3 +257,11 @@ def test_other_methods_are_refused(keyed: Any) -> None:
 
     assert response.status_code == 405
     assert response.json()["status"] == 405
+
+
+def test_the_first_of_several_faults_is_the_one_that_is_told(send: Send) -> None:
+    # The second breaks a rule, the fourth is no event at all.
+    response = send([paid(), {"name": "inngest/forged"}, paid(), {"name": 3}])
+
+    assert len(response.json()["ids"]) == Event.objects.count() == 1
+    assert response.json()["error"].startswith("Event 1: ")
