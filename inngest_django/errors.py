@@ -115,6 +115,10 @@ class RetryAfterError(InngestError):
 
     Args:
         retry_after: Milliseconds, a timedelta, or a datetime.
+
+    Attributes:
+        retry_after: The moment, whatever was given.
+        delay: How long from now, when a duration was given.
     """
 
     code = "retry_after_error"
@@ -128,10 +132,12 @@ class RetryAfterError(InngestError):
         super().__init__("" if message is None else message)
         if isinstance(retry_after, int):
             retry_after = dt.timedelta(milliseconds=retry_after)
+        # A time from now stays one, so that a worker whose clock differs, or is moved by a
+        # test, waits as long as was asked for.
+        self.delay: dt.timedelta | None = None
         if isinstance(retry_after, dt.timedelta):
-            # The author's clock decides only how long from now, so an aware instant
-            # keeps its meaning on a worker in another zone.
-            retry_after = dt.datetime.now(dt.UTC) + retry_after  # noqa: TID251
+            self.delay = retry_after
+            retry_after = dt.datetime.now(dt.UTC) + retry_after  # noqa: TID251 - a leaf module
         self.retry_after: dt.datetime = retry_after
         self.quiet = quiet
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,7 +19,6 @@ from inngest_django.drivers.replay import (
     branch_now,
     inside_body,
     inside_branch,
-    strand,
 )
 from inngest_django.drivers.results import (
     Attempts,
@@ -93,7 +93,8 @@ class Call:
         self._ids = StepIds()
         self._one_body = OneBody(is_async=calling.is_async)
         self._site = Site(function_id=function.id, zone=request.time_zone)
-        self._newest = next(reversed(request.memos), None) if request.memos else None
+        self._thread = threading.get_ident()
+        self._newest = next(reversed(list(request.memos)), None)
         self._kept = 0
         self._on_progress: Callable[[], None] = lambda: None
 
@@ -108,7 +109,7 @@ class Call:
 
     # Step tools ------------------------------------------------------------------------
 
-    async def meet(self, spec: Spec) -> Any:
+    async def meet(self, spec: Spec) -> Any:  # noqa: RET503 - the end unwinds
         """Answer a step call from what is stored, do it now, or report it and unwind."""
         self._refuse_nesting()
         branch = self._branch()
@@ -235,6 +236,17 @@ class Call:
 
     # How it works ----------------------------------------------------------------------
 
+    def _strand(self) -> object:
+        """Return what tells concurrent parts of a handler apart: the task, or the thread.
+
+        Other threads than the handler's own are each time new: a pool uses them for one
+        piece of work after the other.
+        """
+        if self._calling.is_async:
+            return asyncio.current_task()
+        thread = threading.get_ident()
+        return thread if thread == self._thread else object()
+
     def _branch(self) -> Branch:
         current = branch_now.get()
         return current[1] if current is not None and current[0] is self else self.root
@@ -248,14 +260,14 @@ class Call:
     def _refuse_after_unwinding(self, branch: Branch, step: str) -> None:
         # Another task or thread of the handler may well come here while the interrupt is
         # on its way through its own code.
-        if branch.unwound_at is not None and branch.unwound_by == strand():
+        if branch.unwound_at is not None and branch.unwound_by == self._strand():
             if self.fault is None:
                 self.fault = self.swallowed(branch.unwound_at)
             self._unwind(branch, step)
 
     def _unwind(self, branch: Branch, step: str) -> NoReturn:
         branch.unwound_at = step
-        branch.unwound_by = strand()
+        branch.unwound_by = self._strand()
         raise Interrupt
 
     def _fail(self, error: BaseException) -> NoReturn:
@@ -355,7 +367,9 @@ class Call:
 
     # Bodies ----------------------------------------------------------------------------
 
-    async def _run(self, spec: BodySpec, found: Found, branch: Branch) -> Any:
+    async def _run(  # noqa: RET503 - the end unwinds
+        self, spec: BodySpec, found: Found, branch: Branch
+    ) -> Any:
         if spec.is_transaction and is_async_callable(spec.handler):
             raise StepUsageError(
                 f"{self._site.of('handler', spec.step_id)} is async; a transaction needs a"
@@ -426,12 +440,12 @@ class Call:
             await self.end_new_code()
             op = await step_op(found, self._stack, self._attempts)
             if op.kind is not OpKind.STEP_RUN:
-                raise _Refused(op)
+                raise _RefusedError(op)
             return op
 
         try:
             self.ops.append(await self._calling.on_thread(transact, work))
-        except _Refused as refused:
+        except _RefusedError as refused:
             self.ops.append(refused.op)
         except LeaseLostError as error:
             self._fail(error)
@@ -446,6 +460,8 @@ class Call:
         """Make a body's error the step's, or let it pass on."""
         if body.is_nested:
             error = StepNestedError()
+        elif isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+            error = error.__cause__  # No coroutine can raise it as it is.
         elif isinstance(error, _PASSING) or not _is_failure(error):
             raise error
         found.kind = failure_kind(error, self._attempts)
@@ -476,7 +492,7 @@ class Call:
         return True
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Rolls a transaction back whose result cannot be stored."""
 
     def __init__(self, op: Op) -> None:

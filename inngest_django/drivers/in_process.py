@@ -46,8 +46,8 @@ class InProcessDriver:
 async def _enter(function: Function, request: CallRequest, calling: Calling) -> CallResponse:
     try:
         stack = _stack(function, request, calling)
-    except Exception as error:  # noqa: BLE001 - a middleware's constructor is user code
-        return _logged(results.raised(error, request), error, function, request)
+    except Exception as refused:  # noqa: BLE001 - a middleware's constructor is user code
+        return _logged(results.raised(refused, request), refused, function, request)
     call = Call(function=function, request=request, stack=stack, calling=calling)
     ctx = _context(function, request, call)
     try:

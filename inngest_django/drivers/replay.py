@@ -105,15 +105,6 @@ def inside_body(body: Body) -> Iterator[None]:
         body_now.reset(token)
 
 
-def strand() -> object:
-    """Return what tells concurrent parts of a handler apart: the task, or the thread."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return task or threading.get_ident()
-
-
 class OneBody:
     """Lets one body run at a time, whatever tasks or threads the handler starts."""
 

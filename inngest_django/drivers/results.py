@@ -197,7 +197,7 @@ def raised(error: BaseException, request: CallRequest) -> Raised:
     cause = sole_cause(error)
     retry_at = None
     if isinstance(cause, RetryAfterError):
-        retry_at = retry_moment(cause.retry_after, zone=request.time_zone)
+        retry_at = retry_moment(cause, zone=request.time_zone)
     return Raised(
         error=stored_error(cause),
         is_retriable=is_retriable(cause),
@@ -213,9 +213,12 @@ def stored_error(error: BaseException) -> ErrorValue:
     return value
 
 
-def retry_moment(moment: dt.datetime, *, zone: dt.tzinfo) -> dt.datetime:
+def retry_moment(error: RetryAfterError, *, zone: dt.tzinfo) -> dt.datetime:
     """Return when to try again: aware, in 1 second to 24 hours from now."""
     now = clock.now()
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return min(max(moment, now + MIN_RETRY_AFTER), now + MAX_RETRY_AFTER)
+    if error.delay is not None:
+        delay = error.delay
+    else:
+        moment = error.retry_after
+        delay = (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment) - now
+    return now + min(max(delay, MIN_RETRY_AFTER), MAX_RETRY_AFTER)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar, cast
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -58,7 +58,7 @@ class _OnLoop:
         return outcome
 
     async def settled(self, value: Any) -> Any:
-        return await cast("Awaitable[Any]", value) if inspect.isawaitable(value) else value
+        return await value if inspect.isawaitable(value) else value
 
     def from_thread(self, coroutine_function: Callable[..., Coroutine[Any, Any, _T]]) -> _T:
         return async_to_sync(coroutine_function)()

@@ -1,4 +1,5 @@
 """What a step call asks for, and what its stored result means to the caller."""
+# ruff: noqa: D102 - the methods of all kinds are documented once, on Spec
 
 from __future__ import annotations
 

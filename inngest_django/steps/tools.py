@@ -80,30 +80,13 @@ class _Tools:
 class StepSync(_Tools):
     """The step tools of a plain function."""
 
-    @overload
     def run(
         self,
         step_id: str,
         handler: Callable[[Unpack[_Args]], _T],
-        *handler_args: Unpack[_Args],
-    ) -> _T: ...
-
-    @overload
-    def run(
-        self,
-        step_id: str,
-        handler: Callable[[Unpack[_Args]], _T],
-        *handler_args: Unpack[_Args],
-        output_type: object,
-    ) -> _T: ...
-
-    def run(
-        self,
-        step_id: str,
-        handler: Callable[..., Any],
-        *handler_args: Any,
+        *handler_args: *_Args,
         output_type: object = UNSET,
-    ) -> Any:
+    ) -> _T:
         """Run ``handler`` once and keep what it returns, as JSON.
 
         Args:
@@ -111,19 +94,16 @@ class StepSync(_Tools):
             handler_args: Passed to the handler; use ``functools.partial`` for keywords.
             output_type: With a client that has a serializer, the type to restore.
         """
-        return run_now(
-            self._host.meet(
-                BodySpec(
-                    step_id=step_id, handler=handler, args=handler_args, output_type=output_type
-                )
-            )
+        spec = BodySpec(
+            step_id=step_id, handler=handler, args=handler_args, output_type=output_type
         )
+        return cast("_T", run_now(self._host.meet(spec)))
 
     def transaction(
         self,
         step_id: str,
         handler: Callable[[Unpack[_Args]], _T],
-        *handler_args: Unpack[_Args],
+        *handler_args: *_Args,
     ) -> _T:
         """Run ``handler`` in a database transaction that also records its result.
 
@@ -227,7 +207,7 @@ class Step(_Tools):
         self,
         step_id: str,
         handler: Callable[[Unpack[_Args]], Awaitable[_T]],
-        *handler_args: Unpack[_Args],
+        *handler_args: *_Args,
         output_type: object = ...,
     ) -> _T: ...
 
@@ -236,11 +216,11 @@ class Step(_Tools):
         self,
         step_id: str,
         handler: Callable[[Unpack[_Args]], _T],
-        *handler_args: Unpack[_Args],
+        *handler_args: *_Args,
         output_type: object = ...,
     ) -> _T: ...
 
-    async def run(
+    async def run(  # type: ignore[misc]  # mypy cannot relate *args of any type to a TypeVarTuple
         self,
         step_id: str,
         handler: Callable[..., Any],
@@ -264,7 +244,7 @@ class Step(_Tools):
         self,
         step_id: str,
         handler: Callable[[Unpack[_Args]], _T],
-        *handler_args: Unpack[_Args],
+        *handler_args: *_Args,
     ) -> _T:
         """Run a plain ``handler`` in a database transaction that also records its result.
 
