@@ -304,16 +304,20 @@ def check_services() -> None:
 
 def clear_broker(*queues: str) -> None:
     """Delete these queues, in Redis all keys of this session, and nothing else."""
-    import kombu
+    if settings.PROFILE.broker == "redis":
+        import redis
 
-    with kombu.Connection(
-        settings.CELERY_BROKER_URL, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS
-    ) as connection:
-        if settings.PROFILE.broker == "redis":
-            client = connection.default_channel.client
+        # Not kombu's client, which adds the prefix to some commands and not to others.
+        with redis.Redis.from_url(settings.CELERY_BROKER_URL) as client:
             for key in client.scan_iter(match=f"{_session()}-*"):
                 client.delete(key)
-            return
+        return
+    import kombu
+
+    with kombu.Connection(settings.CELERY_BROKER_URL) as connection:
         for queue in queues:
-            with contextlib.suppress(*connection.channel_errors):
-                connection.default_channel.queue_delete(queue)
+            # One that was never declared closes its channel.
+            with contextlib.suppress(*connection.channel_errors), connection.channel() as channel:
+                channel.queue_delete(queue)
+            with contextlib.suppress(*connection.channel_errors), connection.channel() as channel:
+                channel.exchange_delete(queue)

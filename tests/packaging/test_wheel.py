@@ -64,7 +64,7 @@ def test_inngest_dev_drives_a_stock_project_without_a_broker(project: StockProje
 def test_worker_and_beat_drive_a_stock_project(
     environment: Environment, project: StockProject
 ) -> None:
-    environment.install("redis>=5.2")
+    environment.install(f"{environment.wheel}[redis]")
     # Names of its own: whoever else uses this broker must not get its messages.
     queue, control = (f"{settings.INNGEST[key]}-wheel" for key in ("QUEUE", "CONTROL_QUEUE"))
     project.configure(
