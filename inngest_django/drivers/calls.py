@@ -182,7 +182,7 @@ class Call:
             self._unwind(parent, where)
         parent.decided_at = max(parent.decided_at, *(b.decided_at for b in branches), 0)
         if self._newest is None and parent.parent is None:
-            self.is_replaying = False
+            self._reach_new_code()
         return tuple(values)
 
     async def send(self, events: list[Event]) -> list[str]:
@@ -213,7 +213,7 @@ class Call:
         if self._began:
             return
         self._began = True
-        self.is_replaying = False
+        self._reach_new_code()
         try:
             await self._stack.before_execution()
         except Exception as error:  # noqa: BLE001 - user code must not catch it
@@ -235,6 +235,11 @@ class Call:
         )
 
     # How it works ----------------------------------------------------------------------
+
+    def _reach_new_code(self) -> None:
+        # A call with a target comes to run one body; all before it ran when it was planned.
+        if self._request.target is None:
+            self.is_replaying = False
 
     def _strand(self) -> object:
         """Return what tells concurrent parts of a handler apart: the task, or the thread.
@@ -286,7 +291,7 @@ class Call:
             # left the code stay behind; in a group, other branches still replay.
             self._newest = None
             if branch.parent is None:
-                self.is_replaying = False
+                self._reach_new_code()
         if memo.error is not None:
             code = memo.error.code if memo.error.code in _KEPT_CODES else "step_errored"
             raise StepError(memo.error.message, memo.error.name, memo.error.stack, code=code)
