@@ -199,3 +199,22 @@ def test_every_command_explains_itself(manage: Manage, name: str) -> None:
 
     assert result.code == 0
     assert "--json" in result.out
+
+
+def test_watch_prints_the_list_again_until_interrupted(
+    manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = factories.run()
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", pause)
+
+    result = manage("inngest_runs", "--watch", "5")
+
+    assert (result.code, result.out.count(run.pk)) == (0, 2)
+    assert pauses == [5.0, 5.0]
