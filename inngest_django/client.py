@@ -326,18 +326,31 @@ def _is_loop_running() -> bool:
 
 
 def _refuse_split_transaction(call: str) -> None:
-    from django.db import connections
-
-    from inngest_django import conf
-
     # This thread runs the loop, so the rows would be written by another one, and stay even
     # when the block that is open here rolls back.
-    if connections[conf.get().DATABASE].in_atomic_block:
+    if _is_in_transaction():
         raise InngestError(
             f"{call} would not be part of the transaction that is open in this thread,"
             " because an event loop runs in it. Send before or after the atomic() block, or"
             " run the block without a loop (sync_to_async)."
         )
+
+
+def _is_in_transaction() -> bool:
+    from django.db import connections
+
+    from inngest_django import conf
+
+    # Under a running loop Django hides the connections of the thread itself, and a block that
+    # was opened before the loop began is one of theirs.
+    alias = conf.get().DATABASE
+    loop = asyncio._get_running_loop()  # noqa: SLF001 - asyncio exports it for such cases
+    asyncio._set_running_loop(None)  # noqa: SLF001
+    try:
+        is_open = bool(connections[alias].in_atomic_block)
+    finally:
+        asyncio._set_running_loop(loop)  # noqa: SLF001
+    return is_open or bool(connections[alias].in_atomic_block)
 
 
 def _in_other_thread(function: Callable[..., _T], *args: Any) -> _T:
