@@ -13,6 +13,8 @@ NAMES = (
     "lease.taken",
     "call.start",
     "call.end",
+    "checkpoint.start",
+    "checkpoint.committed",
     "outcome.locked",
     "outcome.written",
     "outcome.committed",

@@ -19,7 +19,7 @@ from inngest_django.engine import (
     transactions,
 )
 from inngest_django.engine.hints import JobHint, execute_after_commit
-from inngest_django.engine.hot_path import Leased, LockedRun
+from inngest_django.engine.hot_path import Leased, LockedRun, NewStep
 from inngest_django.errors import ErrorValue
 from inngest_django.models import Attempt, Job, Step
 from inngest_django.models.fields import JSONText
@@ -65,6 +65,8 @@ def report(leased: Leased, response: CallResponse, *, max_attempts: int) -> Repo
         return Report(was_written=True)
 
     def work() -> Report:
+        if hot_path.can_exchange() and _exchange(leased, response):
+            return Report(was_written=True)
         with transactions.write() as cursor:
             outcome = begin(cursor, leased, max_attempts=max_attempts)
             if outcome is None:
@@ -78,6 +80,78 @@ def report(leased: Leased, response: CallResponse, *, max_attempts: int) -> Repo
     written = transactions.retrying(work)
     crash_points.reach("outcome.committed")
     return written
+
+
+def _exchange(leased: Leased, response: CallResponse) -> bool:
+    """Write one of the commonest outcomes in one round trip; False to write it the long way.
+
+    The long way also finds out what is the matter when the lease or the run is gone.
+    """
+    if leased.kind is not JobKind.ENTER or leased.has_open_pieces:
+        return False
+    if isinstance(response, Returned):
+        return (
+            leased.parent_id is None
+            and not leased.has_open_waits
+            and runs.complete_at_once(leased, output=response.output)
+        )
+    if not isinstance(response, Discovered) or len(response.ops) != 1:
+        return False
+    op = response.ops[0]
+    if op.kind is not OpKind.STEP_RUN:
+        return False
+    written = hot_path.record_and_enter(leased, new_step(op, status=StepStatus.COMPLETED))
+    if written is None:
+        return False
+    job_id, step_id = written
+    pieces.announce_step(
+        leased.run_id,
+        leased.function_id,
+        step_id=step_id,
+        name=op.name,
+        status=StepStatus.COMPLETED,
+    )
+    execute_after_commit([JobHint(job_id, leased.function_id)])
+    return True
+
+
+def checkpoint(leased: Leased, op: Op, *, ttl: dt.timedelta) -> int | None:
+    """Record a body's result and keep the lease for the next body.
+
+    Returns:
+        The run's new revision, or None when this worker may not write any more.
+    """
+    step = new_step(op, status=StepStatus.COMPLETED)
+
+    def work() -> tuple[int, int] | None:
+        if hot_path.can_exchange():
+            return hot_path.record_and_go_on(leased, step, ttl=ttl.total_seconds())
+        with transactions.write() as cursor:
+            run = hot_path.lock_run(cursor, leased.run_id)
+            if run is None or run.status not in RUN_LIVE:
+                return None
+            if not hot_path.keep_lease(
+                cursor, leased.job_id, leased.token, leased_until=run.now + ttl
+            ):
+                return None
+            revision = hot_path.bump(cursor, run.id)
+            return revision, hot_path.insert_settled_step(
+                cursor, run.id, step, revision=revision, now=run.now
+            )
+
+    crash_points.reach("checkpoint.start")
+    written = transactions.retrying(work)
+    crash_points.reach("checkpoint.committed")
+    if written is None:
+        return None
+    pieces.announce_step(
+        leased.run_id,
+        leased.function_id,
+        step_id=written[1],
+        name=op.name,
+        status=StepStatus.COMPLETED,
+    )
+    return written[0]
 
 
 def begin(cursor: Any, leased: Leased, *, max_attempts: int) -> Outcome | None:
@@ -140,8 +214,6 @@ def write_body(outcome: Outcome, op: Op) -> None:
 
 def _settle_body(outcome: Outcome, op: Op, *, status: StepStatus) -> int:
     leased, run = outcome.leased, outcome.run
-    error = None if status is StepStatus.COMPLETED else dumps(op.error)
-    output = op.output if status is StepStatus.COMPLETED else None
     if leased.kind is JobKind.STEP:
         if op.input is not None:
             Step.objects.filter(pk=leased.step_id, input__isnull=True).update(input=op.input)
@@ -153,30 +225,38 @@ def _settle_body(outcome: Outcome, op: Op, *, status: StepStatus) -> int:
             job_id=leased.job_id,
             name=op.name,
             status=status,
-            output=output,
-            error=error,
+            output=op.output if status is StepStatus.COMPLETED else None,
+            error=None if status is StepStatus.COMPLETED else dumps(op.error),
         )
         return leased.step_id or 0
     step_id = hot_path.insert_settled_step(
         outcome.cursor,
-        run_id=run.id,
-        hashed_id=op.hashed_id,
-        name=op.name,
-        index=op.index,
-        op=OpKind.STEP_RUN,
-        status=status,
-        input_=None if op.input is None else dumps(op.input),
-        output=output,
-        error=error,
-        attempt_count=1,
+        run.id,
+        new_step(op, status=status),
         revision=hot_path.bump(outcome.cursor, run.id),
-        started_at=op.started_at,
         now=run.now,
     )
     hot_path.delete_job(outcome.cursor, leased.job_id)
     outcome.hints += pieces.enter(outcome.cursor, run, function_id=leased.function_id)
     pieces.announce_step(run.id, leased.function_id, step_id=step_id, name=op.name, status=status)
     return step_id
+
+
+def new_step(op: Op, *, status: StepStatus) -> NewStep:
+    """Return the row of a step that was found and settled in one entry."""
+    is_completed = status is StepStatus.COMPLETED
+    return NewStep(
+        hashed_id=op.hashed_id,
+        name=op.name,
+        index=op.index,
+        op=OpKind.STEP_RUN,
+        status=status,
+        input=None if op.input is None else dumps(op.input),
+        output=op.output if is_completed else None,
+        error=None if is_completed else dumps(op.error),
+        attempt_count=1,
+        started_at=op.started_at,
+    )
 
 
 def _retry_body(outcome: Outcome, op: Op, *, delay: dt.timedelta) -> int:

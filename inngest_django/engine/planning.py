@@ -16,6 +16,7 @@ from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue, InngestError, error_value
 from inngest_django.functions import registry
 from inngest_django.models import Event, Function, Run, Step, WaitKind
+from inngest_django.serialization import dumps
 from inngest_django.states import JobKind, OpKind, StepStatus
 
 
@@ -214,18 +215,20 @@ def _write_invoke(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Pla
         )
         hot_path.insert_settled_step(
             cursor,
-            run_id=run.id,
-            hashed_id=op.hashed_id,
-            name=op.name,
-            index=op.index,
-            op=OpKind.INVOKE_FUNCTION,
-            status=StepStatus.FAILED,
-            input_=ingest.dumps(input_),
-            output=None,
-            error=ingest.dumps(error),
-            attempt_count=0,
+            run.id,
+            hot_path.NewStep(
+                hashed_id=op.hashed_id,
+                name=op.name,
+                index=op.index,
+                op=OpKind.INVOKE_FUNCTION,
+                status=StepStatus.FAILED,
+                input=dumps(input_),
+                output=None,
+                error=dumps(error),
+                attempt_count=0,
+                started_at=run.now,
+            ),
             revision=hot_path.bump(cursor, run.id),
-            started_at=run.now,
             now=run.now,
         )
         plan.settled += 1

@@ -1,0 +1,94 @@
+"""The statements that every step costs, written by hand and kept together.
+
+Everything else in the engine goes through the ORM. Each function states the ORM form of
+what it does. Callers pass and get plain values, so that this package can be made faster
+without touching them. Both dialects know ``RETURNING``.
+
+``leasing``    lease, load, renew
+``settling``   outcome, one statement each, for any outcome on any database
+``exchanges``  outcome, all statements in one round trip, for the commonest on PostgreSQL
+``due``        the tick
+"""
+
+from __future__ import annotations
+
+from inngest_django.engine.hot_path.due import hint_again, take_due
+from inngest_django.engine.hot_path.exchanges import (
+    can_exchange,
+    complete_run,
+    record_and_enter,
+    record_and_go_on,
+)
+from inngest_django.engine.hot_path.leasing import (
+    due_in,
+    lease,
+    load_steps,
+    mark_draining,
+    renew,
+)
+from inngest_django.engine.hot_path.moments import (
+    HINT_GRACE,
+    as_param,
+    first_hint_at,
+    is_soon,
+    lookahead,
+)
+from inngest_django.engine.hot_path.rows import (
+    DueJob,
+    EventRow,
+    Leased,
+    LockedRun,
+    NewStep,
+    StepRow,
+)
+from inngest_django.engine.hot_path.settling import (
+    begin_run,
+    begin_step,
+    bump,
+    delete_job,
+    holds_lease,
+    insert_job,
+    insert_settled_step,
+    keep_lease,
+    lock_run,
+    must_enter,
+    reschedule,
+    settle_step,
+)
+
+__all__ = [
+    "HINT_GRACE",
+    "DueJob",
+    "EventRow",
+    "Leased",
+    "LockedRun",
+    "NewStep",
+    "StepRow",
+    "as_param",
+    "begin_run",
+    "begin_step",
+    "bump",
+    "can_exchange",
+    "complete_run",
+    "delete_job",
+    "due_in",
+    "first_hint_at",
+    "hint_again",
+    "holds_lease",
+    "insert_job",
+    "insert_settled_step",
+    "is_soon",
+    "keep_lease",
+    "lease",
+    "load_steps",
+    "lock_run",
+    "lookahead",
+    "mark_draining",
+    "must_enter",
+    "record_and_enter",
+    "record_and_go_on",
+    "renew",
+    "reschedule",
+    "settle_step",
+    "take_due",
+]

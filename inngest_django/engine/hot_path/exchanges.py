@@ -1,0 +1,166 @@
+"""Outcomes in one round trip: several statements sent together on PostgreSQL.
+
+The run's lock stays a statement of its own and comes first; what follows it in the same
+message gets a snapshot of its own, taken after the lock. Where this cannot be done (SQLite,
+inside somebody's transaction, bindings on the server's side) the caller uses ``settling``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError
+
+from inngest_django.engine import transactions
+from inngest_django.engine.hot_path.leasing import LIVE
+from inngest_django.engine.hot_path.moments import HINT_GRACE, now_plus
+from inngest_django.engine.hot_path.rows import Leased, NewStep
+from inngest_django.engine.hot_path.settling import (
+    INSERT_STEP,
+    REUSE_STEP,
+    STEP_VALUES,
+    step_values,
+)
+
+_LOCK = "BEGIN; SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE;"
+_BUMP = (
+    "UPDATE inngest_run SET revision = revision + 1, floor_seq ="
+    " coalesce((SELECT last_seq FROM inngest_counter WHERE id = 1), 0)"
+    " FROM held WHERE inngest_run.id = held.run_id RETURNING inngest_run.id, revision"
+)
+_OF_LIVE_RUN = (
+    "id = %s AND lease_token = %s AND EXISTS"
+    f" (SELECT 1 FROM inngest_run r WHERE r.id = run_id AND r.status IN ({LIVE}))"
+)
+
+
+def can_exchange() -> bool:
+    """Whether several statements can be sent together now."""
+    held = transactions.connection()
+    return bool(
+        held.vendor == "postgresql"
+        and not held.in_atomic_block
+        and not held.settings_dict["OPTIONS"].get("server_side_binding")
+    )
+
+
+def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int] | None:
+    """Record the step that an entry ran, and replace its job by the next entry.
+
+    ORM form: the run's lock; the token's check; ``bump``; ``insert_settled_step``;
+    ``delete_job``; ``insert_job(kind="enter")``. Only for an entry of a run without open
+    pieces: nothing can settle meanwhile, so that there is no join to decide.
+
+    Returns:
+        The ids of the new job and of the step, or None when the lease or the run is gone.
+    """
+    now = transactions.now_sql()
+    started, started_params = _started(step)
+    rows = _exchange(
+        f"{_LOCK} WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
+        f" RETURNING run_id, function_id), bumped AS ({_BUMP}), step AS ({INSERT_STEP}"
+        f" SELECT bumped.id, {STEP_VALUES}, bumped.revision, {started}, {now} FROM bumped"
+        f" {REUSE_STEP} RETURNING id), job AS (INSERT INTO inngest_job (run_id, step_id, kind,"
+        " function_id, available_at, attempt, lease_token, leased_until, lease_owner,"
+        " is_draining, loss_count, free_loss_count, next_hint_at, hint_count, note)"
+        f" SELECT run_id, NULL, 'enter', function_id, {now}, 0, NULL::bigint,"
+        f" NULL::timestamptz, '', false, 0, 0, {now_plus(HINT_GRACE.total_seconds())}, 0, ''"
+        " FROM held RETURNING id)"
+        " SELECT job.id, (SELECT id FROM step) FROM job; COMMIT",
+        (leased.run_id, leased.job_id, leased.token, *step_values(step), *started_params),
+    )
+    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def record_and_go_on(leased: Leased, step: NewStep, *, ttl: float) -> tuple[int, int] | None:
+    """Record a step and keep the entry's lease, renewed and with all its attempts.
+
+    ORM form: the run's lock; ``keep_lease``; ``bump``; ``insert_settled_step``.
+
+    Returns:
+        The run's revision and the step's id, or None when the lease or the run is gone.
+    """
+    now, until = transactions.now_sql(), now_plus(ttl)
+    started, started_params = _started(step)
+    rows = _exchange(
+        f"{_LOCK} WITH held AS (UPDATE inngest_job SET leased_until = {until},"
+        f" next_hint_at = {until}, attempt = 0, loss_count = 0 WHERE {_OF_LIVE_RUN}"
+        f" RETURNING run_id), bumped AS ({_BUMP}), step AS ({INSERT_STEP}"
+        f" SELECT bumped.id, {STEP_VALUES}, bumped.revision, {started}, {now} FROM bumped"
+        f" {REUSE_STEP} RETURNING id) SELECT bumped.revision, (SELECT id FROM step) FROM bumped;"
+        " COMMIT",
+        (leased.run_id, leased.job_id, leased.token, *step_values(step), *started_params),
+    )
+    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def complete_run(
+    leased: Leased, *, output: str, event_id: str, event_name: str, event_data: str
+) -> bool | None:
+    """Complete a run that holds nothing but its entry, and store the event of its end.
+
+    ORM form: ``runs.end(run, status="completed", output=output)`` of a run without open
+    pieces, waits or parent.
+
+    Args:
+        output: JSON text.
+        event_data: JSON text of the event's data.
+
+    Returns:
+        Whether an open wait names the event; None when the lease is gone, the run has ended,
+        or something is open after all.
+    """
+    now = transactions.now_sql()
+    rows = _exchange(
+        f"{_LOCK} WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
+        " AND NOT EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = inngest_job.run_id"
+        " AND o.id <> inngest_job.id)"
+        " AND NOT EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = inngest_job.run_id"
+        " AND w.status = 'open') RETURNING run_id),"
+        " ended AS (UPDATE inngest_run SET status = 'completed', output = %s, reason = '',"
+        f" ended_at = {now} FROM held WHERE inngest_run.id = held.run_id"
+        " RETURNING inngest_run.id),"
+        ' told AS (INSERT INTO inngest_event (id, external_id, name, data, "user", ts, version,'
+        " received_at, routed_at, seq) SELECT %s, NULL, %s, %s, NULL,"
+        f" (extract(epoch from {now}) * 1000)::bigint, NULL, {now}, NULL, NULL FROM ended)"
+        " SELECT EXISTS (SELECT 1 FROM inngest_wait WHERE event_name = %s AND status = 'open')"
+        " FROM ended; COMMIT",
+        (
+            leased.run_id,
+            leased.job_id,
+            leased.token,
+            output,
+            event_id,
+            event_name,
+            event_data,
+            event_name,
+        ),
+    )
+    return bool(rows[0][0]) if rows else None
+
+
+def _started(step: NewStep) -> tuple[str, tuple[dt.datetime, ...]]:
+    """Return the SQL of a step's start and its parameters."""
+    if step.started_at is None:
+        return transactions.now_sql(), ()
+    return "%s::timestamptz", (step.started_at,)
+
+
+def _exchange(text: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Send statements that begin and commit by themselves; returns the last rows given."""
+    rows: list[tuple[Any, ...]] = []
+    with transactions.connection().cursor() as cursor:
+        try:
+            cursor.execute(text, params)
+        except (DatabaseError, InterfaceError):
+            # The message broke off inside its transaction.
+            with contextlib.suppress(DatabaseError, InterfaceError):
+                cursor.execute("ROLLBACK")
+            raise
+        while True:
+            if cursor.description is not None:
+                rows = cursor.fetchall()
+            if not cursor.nextset():
+                return rows

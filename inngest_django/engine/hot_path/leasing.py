@@ -1,0 +1,182 @@
+"""Lease and load: claiming a job, keeping the claim, reading what its call needs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from inngest_django import conf
+from inngest_django.engine import transactions
+from inngest_django.engine.hot_path.moments import now_plus
+from inngest_django.engine.hot_path.rows import EventRow, Leased, StepRow
+from inngest_django.engine.retries import MAX_FREE_LOSSES
+from inngest_django.serialization import loads
+from inngest_django.states import RUN_LIVE, JobKind, OpKind, RunStatus, StepStatus
+
+LIVE = ", ".join(f"'{status}'" for status in sorted(RUN_LIVE))
+
+_LEASE = """
+UPDATE inngest_job SET
+  lease_token = %s, leased_until = {until}, lease_owner = %s, is_draining = %s,
+  next_hint_at = {until}, hint_count = 0,
+  note = CASE WHEN lease_token IS NOT NULL THEN 'lost' ELSE '' END,
+  loss_count = loss_count + {charged}, free_loss_count = free_loss_count + {free},
+  attempt = attempt + CASE WHEN kind = 'step' THEN {charged} ELSE 0 END
+WHERE id = %s AND available_at <= {now} AND (lease_token IS NULL OR leased_until <= {now})
+  AND EXISTS (SELECT 1 FROM inngest_run r WHERE r.id = run_id AND r.status IN ({live}))
+RETURNING id, kind, step_id, run_id, function_id, attempt, loss_count, note
+"""
+_CHARGED = (
+    "CASE WHEN lease_token IS NOT NULL AND NOT (is_draining AND free_loss_count < {max_free})"
+    " THEN 1 ELSE 0 END"
+)
+_FREE = (
+    "CASE WHEN lease_token IS NOT NULL AND is_draining AND free_loss_count < {max_free}"
+    " THEN 1 ELSE 0 END"
+)
+_LOAD = """
+SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count, j.note,
+  r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
+  EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
+  EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND w.status = 'open'),
+  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}
+FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
+WHERE r.status IN ({live}) {only}
+"""
+
+
+@functools.lru_cache(maxsize=8)
+def _lease_texts(postgresql: bool) -> tuple[str, str]:
+    charged = _CHARGED.format(max_free=MAX_FREE_LOSSES)
+    free = _FREE.format(max_free=MAX_FREE_LOSSES)
+    lease = _LEASE.format(
+        until="{until}", now="{now}", charged=charged, free=free, live=LIVE
+    ).strip()
+    if postgresql:
+        load = _LOAD.format(now="{now}", leased="leased", live=LIVE, only="")
+        return f"WITH leased AS ({lease}) {load}", ""
+    return lease, _LOAD.format(now="{now}", leased="inngest_job", live=LIVE, only="AND j.id = %s")
+
+
+def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool) -> Leased | None:
+    """Claim a due job of a live run and read what its call needs; None when not to be had.
+
+    ORM form: ``Job.objects.filter(pk, available_at__lte=now, run__status__in=live)
+    .filter(Q(lease_token=None) | Q(leased_until__lte=now)).update(lease_token=token, …)``,
+    then the job with its run and event. A lease taken over counts as lost, free of charge
+    when its holder was told to stop, up to a bound.
+    """
+    on_postgresql = transactions.is_postgresql()
+    first, second = _lease_texts(on_postgresql)
+    moments = {"now": transactions.now_sql(), "until": now_plus(ttl)}
+    params = (token, owner, is_draining, job_id)
+    if on_postgresql:
+        with transactions.connection().cursor() as cursor:
+            cursor.execute(first.format(**moments), params)
+            row = cursor.fetchone()
+    else:
+        with transactions.write() as cursor:
+            cursor.execute(first.format(**moments), params)
+            # The statement ends only when its rows are read.
+            row = cursor.fetchone()
+            if row is not None:
+                cursor.execute(second.format(**moments), (job_id,))
+                row = cursor.fetchone()
+    if row is None:
+        return None
+    return Leased(
+        job_id=row[0],
+        token=token,
+        kind=JobKind(row[1]),
+        step_id=row[2],
+        run_id=row[3],
+        function_id=row[4],
+        attempt=row[5],
+        loss_count=row[6],
+        was_lost=row[7] == "lost",
+        run_status=RunStatus(row[8]),
+        revision=row[9],
+        function_version=row[10],
+        has_unscanned_rules=bool(row[11]),
+        parent_id=row[12],
+        event_ids=_decoded_list(row[13]),
+        has_open_pieces=bool(row[14]),
+        has_open_waits=bool(row[15]),
+        event=EventRow(*row[16:23]),
+        now=transactions.as_moment(row[23]),
+    )
+
+
+def _decoded_list(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    value = loads(text)
+    return value if isinstance(value, list) else None
+
+
+def load_steps(run_id: str, *, after: int = 0) -> list[StepRow]:
+    """Return the open steps of a run, and those settled after a revision.
+
+    Read after the pieces, so never older than they are.
+    ORM form: ``Step.objects.filter(run_id=run_id).filter(Q(revision=None) |
+    Q(revision__gt=after))``.
+    """
+    newer = "AND (revision IS NULL OR revision > %s)" if after else ""
+    with transactions.connection().cursor() as cursor:
+        cursor.execute(
+            "SELECT id, hashed_id, op, status, output, error, revision FROM inngest_step"
+            f" WHERE run_id = %s {newer}",
+            (run_id, after) if after else (run_id,),
+        )
+        return [
+            StepRow(row[0], row[1], OpKind(row[2]), StepStatus(row[3]), row[4], row[5], row[6])
+            for row in cursor.fetchall()
+        ]
+
+
+def due_in(job_id: int) -> tuple[str, float] | None:
+    """Return function id and seconds until a job is due, or None when leased or gone."""
+    with transactions.connection().cursor() as cursor:
+        cursor.execute(
+            "SELECT function_id, available_at FROM inngest_job"
+            " WHERE id = %s AND lease_token IS NULL",
+            (job_id,),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        cursor.execute(f"SELECT {transactions.now_sql()}")
+        now = transactions.as_moment(cursor.fetchone()[0])
+    return row[0], (transactions.as_moment(row[1]) - now).total_seconds()
+
+
+def renew(tokens: Sequence[int], ttl: float | None = None) -> list[int]:
+    """Extend leases; rows that somebody is just reporting are skipped, not waited for.
+
+    ORM form: ``Job.objects.filter(lease_token__in=tokens).update(leased_until=…)``.
+    """
+    until = now_plus(ttl or conf.get().LEASE_TTL.total_seconds())
+    places = transactions.in_list(len(tokens))
+    lock = "FOR UPDATE SKIP LOCKED" if transactions.is_postgresql() else ""
+    with transactions.write() as cursor:
+        cursor.execute(
+            f"UPDATE inngest_job SET leased_until = {until}, next_hint_at = {until}"
+            f" WHERE id IN (SELECT id FROM inngest_job WHERE lease_token IN ({places})"
+            f" ORDER BY id {lock}) RETURNING lease_token",
+            tuple(tokens),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def mark_draining(owner: str) -> None:
+    """Note on a worker's leases that it was told to stop.
+
+    ORM form: ``Job.objects.filter(lease_owner=owner, lease_token__isnull=False).update(…)``.
+    """
+    lock = "FOR UPDATE SKIP LOCKED" if transactions.is_postgresql() else ""
+    with transactions.write() as cursor:
+        cursor.execute(
+            "UPDATE inngest_job SET is_draining = %s WHERE id IN (SELECT id FROM inngest_job"
+            f" WHERE lease_owner = %s AND lease_token IS NOT NULL ORDER BY id {lock})",
+            (True, owner),
+        )

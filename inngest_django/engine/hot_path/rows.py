@@ -1,0 +1,95 @@
+"""The values that the statements read and write."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leased:
+    """A leased job with what the call needs, read in one snapshot."""
+
+    job_id: int
+    token: int
+    kind: JobKind
+    step_id: int | None
+    run_id: str
+    function_id: str
+    attempt: int
+    loss_count: int
+    was_lost: bool
+    run_status: RunStatus
+    revision: int
+    function_version: int
+    has_unscanned_rules: bool
+    has_open_pieces: bool
+    has_open_waits: bool
+    parent_id: int | None
+    event_ids: list[str] | None
+    event: EventRow
+    now: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as stored; ``data`` and ``user`` are JSON text."""
+
+    id: str
+    external_id: str | None
+    name: str
+    data: str | None
+    user: str | None
+    ts: int
+    version: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step as stored; ``output`` and ``error`` are JSON text."""
+
+    id: int
+    hashed_id: str
+    op: OpKind
+    status: StepStatus
+    output: str | None
+    error: str | None
+    revision: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class NewStep:
+    """A step that was found and settled in one entry; texts are JSON."""
+
+    hashed_id: str
+    name: str
+    index: int
+    op: OpKind
+    status: StepStatus
+    input: str | None
+    output: str | None
+    error: str | None
+    attempt_count: int
+    started_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LockedRun:
+    """A run whose row lock this transaction holds."""
+
+    id: str
+    status: RunStatus
+    revision: int
+    floor_seq: int
+    now: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job that the tick gives a hint for."""
+
+    id: int
+    function_id: str
+    due_at: dt.datetime
