@@ -219,14 +219,11 @@ class Function:
             return None
         is_async = inspect.iscoroutinefunction(handler)
         if is_async != self.is_handler_async:
-            kinds = (
-                ("an async", "a non-async")
-                if self.is_handler_async
-                else ("a non-async", "an async")
-            )
-            other = "a non-async" if self.is_handler_async else "an async"
+            one, other = ("an async", "a non-async")
+            if not self.is_handler_async:
+                one, other = other, one
             raise InngestError(
-                f"{kinds[0]} function cannot have {other} on_failure handler"
+                f"{one} function cannot have {other} on_failure handler"
                 f" (function {self.local_id})"
             )
         return Function(
@@ -253,10 +250,11 @@ def _wire(value: Any) -> Any:
 
 
 def _quoted(text: str) -> str:
-    """Return a string literal of the expression language."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    # Line ends would end the literal; other control characters have no need of an escape.
-    return "'" + escaped.replace("\n", "\\n").replace("\r", "\\r") + "'"
+    """Return a string literal of the expression language, with as few escapes as can be."""
+    quote = '"' if "'" in text and '"' not in text else "'"
+    escaped = text.replace("\\", "\\\\").replace(quote, "\\" + quote)
+    # A line end would end the literal.
+    return quote + escaped.replace("\n", "\\n").replace("\r", "\\r") + quote
 
 
 # Checks --------------------------------------------------------------------------------
