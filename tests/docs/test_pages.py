@@ -27,7 +27,7 @@ def test_lines_hold_one_sentence(one: Page) -> None:
     for number, line in enumerate(one.prose.splitlines(), 1):
         if line.startswith("|"):
             continue
-        text = re.sub(r"`[^`]*`", "x", line)
+        text = re.sub(r"`[^`]*`", "x", re.sub(r"^(\s*\d+\.|#+ (\d+\.)?) ", "", line))
         for end in re.finditer(r"[a-z0-9)`x][.!?] (?=[A-Z`\[])", text):
             if not text[: end.end()].rstrip().endswith(_ABBREVIATIONS):
                 several.append(f"{one.name}:{number}: {line}")

@@ -1,0 +1,68 @@
+"""Executes the Python blocks of a page, one after the other, in one namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from celery import current_app
+
+from inngest_django import Function
+from tests.docs.pages import page
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Executed:
+    """A page after its blocks ran.
+
+    Attributes:
+        names: What they defined.
+        settings: Each value of ``INNGEST`` that a block set.
+    """
+
+    names: dict[str, Any]
+    settings: tuple[dict[str, Any], ...]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.names[name]
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        """The durable functions, by the name that the page gave them."""
+        return {n: value for n, value in self.names.items() if isinstance(value, Function)}
+
+
+def execute(name: str) -> Executed:
+    """Run the blocks of a page that are not marked to be skipped."""
+    module = types.ModuleType(f"docs.{name}")
+    names = module.__dict__
+    # What startproject wrote, to which a page adds.
+    names["INSTALLED_APPS"] = []
+    settings: list[dict[str, Any]] = []
+    with _same_celery_app():
+        for block in page(name).blocks("python"):
+            if block.skipped:
+                continue
+            # So that an error names the page's own line.
+            source = "\n" * (block.line - 1) + block.code
+            before = names.pop("INNGEST", None)
+            exec(compile(source, str(page(name).path), "exec", dont_inherit=True), names)
+            if "INNGEST" in names:
+                settings.append(names["INNGEST"])
+            elif before is not None:
+                names["INNGEST"] = before
+    return Executed(names, tuple(settings))
+
+
+@contextlib.contextmanager
+def _same_celery_app() -> Iterator[None]:
+    """Undo what ``Celery("mysite")`` does: it becomes the current app of the process."""
+    before = current_app._get_current_object()
+    try:
+        yield
+    finally:
+        before.set_current()
+        before.set_default()

@@ -1,0 +1,337 @@
+"""The reference has everything that the code has, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.core.management import load_command_class
+from django.test import override_settings
+from django.urls import URLPattern
+
+import inngest_django
+from inngest_django import conf, experimental, signals, urls
+from inngest_django import django as django_module
+from inngest_django.api import ingest as api_ingest
+from inngest_django.api import runs as api_runs
+from inngest_django.admin import actions
+from inngest_django.engine import ingest, retries
+from inngest_django.errors import InngestError
+from inngest_django.expressions import guards, lowering
+from inngest_django.functions import function, triggers
+from inngest_django.management import diagnosis
+from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
+from inngest_django.steps import specs
+from tests.docs import diagram
+from tests.docs.pages import page
+from tests.repo.readme import ROOT
+
+PACKAGE = ROOT / "inngest_django"
+COMMANDS = sorted(path.stem for path in (PACKAGE / "management/commands").glob("inngest_*.py"))
+# Of Django's own, and said once for all commands.
+_EVERY_COMMANDS_OPTIONS = frozenset(
+    "--help -h --version --verbosity -v --settings --pythonpath --traceback --no-color"
+    " --force-color --skip-checks --json".split()
+)
+
+
+def _first_cells(text: str) -> set[str]:
+    """Return the code spans that stand first in the table rows of a text."""
+    return set(re.findall(r"^\| `([^`]+)`", text, re.MULTILINE))
+
+
+# Settings ------------------------------------------------------------------------------
+
+
+def test_settings_page_has_exactly_the_keys() -> None:
+    documented = _first_cells(page("reference/settings.md").section("Keys"))
+
+    assert documented == set(conf.Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("key", conf.Settings.__dataclass_fields__)
+def test_settings_page_has_the_default(key: str) -> None:
+    section = page("reference/settings.md").section("Keys")
+    [default] = re.findall(rf"^\| `{key}` \| `([^`]+)`", section, re.MULTILINE)
+
+    with override_settings(INNGEST={key: ast.literal_eval(default)}):
+        documented = conf.get()
+
+    assert conf.problems() == ()
+    assert getattr(documented, key) == getattr(conf.Settings(), key)
+
+
+# Errors --------------------------------------------------------------------------------
+
+
+def _load_everything() -> None:
+    for module in pkgutil.walk_packages([str(PACKAGE)], "inngest_django."):
+        if ".migrations" not in module.name:
+            importlib.import_module(module.name)
+
+
+def _classes(base: type[InngestError]) -> Iterator[type[InngestError]]:
+    for cls in base.__subclasses__():
+        if cls.__module__.startswith("inngest_django"):
+            yield cls
+            yield from _classes(cls)
+
+
+def _written_codes() -> set[str]:
+    """Return the codes that the engine writes into rows without an exception."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ErrorValue":
+                found |= {
+                    keyword.value.value
+                    for keyword in node.keywords
+                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
+                }
+    return found
+
+
+def _codes() -> dict[str, bool | None]:
+    """Return each code with whether it is retriable; None for one that is only written."""
+    _load_everything()
+    codes: dict[str, bool | None] = dict.fromkeys(_written_codes())
+    codes["unknown"] = InngestError.is_retriable
+    for cls in _classes(InngestError):
+        if not cls.__name__.startswith("_"):
+            codes[cls.code] = cls.is_retriable
+    return codes
+
+
+def test_errors_page_has_exactly_the_codes() -> None:
+    documented = _first_cells(page("reference/errors.md").section("Codes"))
+
+    assert documented == set(_codes())
+
+
+def test_errors_page_says_what_is_retried() -> None:
+    section = page("reference/errors.md").section("Codes")
+    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| (yes|no)", section, re.MULTILINE)
+
+    wrong = [
+        code
+        for code, said in rows
+        if (retriable := _codes()[code]) is not None and retriable != (said == "yes")
+    ]
+
+    assert wrong == []
+
+
+def test_errors_page_names_every_error_class() -> None:
+    _load_everything()
+    text = page("reference/errors.md").text
+
+    missing = {
+        cls.__name__
+        for cls in _classes(InngestError)
+        if not cls.__name__.startswith("_") and f"`{cls.__name__}`" not in text
+    }
+
+    assert missing == set()
+
+
+# Commands ------------------------------------------------------------------------------
+
+
+def test_commands_page_has_exactly_the_commands() -> None:
+    sections = re.findall(r"^## (inngest_\w+)$", page("reference/commands.md").text, re.MULTILINE)
+
+    assert sorted(sections) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_page_has_every_option(name: str) -> None:
+    section = page("reference/commands.md").section(name)
+    parser = load_command_class("inngest_django", name).create_parser("manage.py", name)
+
+    options = {
+        option
+        for action in parser._actions
+        for option in action.option_strings
+        if option.startswith("--")
+    } - _EVERY_COMMANDS_OPTIONS
+
+    assert {option for option in options if not re.search(rf"`{option}[ `]", section)} == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_page_has_no_other_option(name: str) -> None:
+    section = page("reference/commands.md").section(name)
+    parser = load_command_class("inngest_django", name).create_parser("manage.py", name)
+    options = {option for action in parser._actions for option in action.option_strings}
+
+    documented = {cell.split(" ")[0] for cell in _first_cells(section) if cell.startswith("--")}
+
+    assert documented <= options
+
+
+def test_commands_page_has_the_doctors_checks() -> None:
+    section = page("reference/commands.md").section("inngest_doctor")
+    checks = {
+        name.removeprefix("check_") for name in vars(diagnosis) if name.startswith("check_")
+    }
+
+    assert _first_cells(section) == checks
+
+
+# Names, addresses, checks, statuses ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("Module inngest_django", inngest_django.__all__),
+        ("Module inngest_django.experimental", experimental.__all__),
+        ("Module inngest_django.django", [django_module.serve.__name__]),
+        ("Module inngest_django.signals", signals.__all__),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_api_page_has_exactly_the_public_names(heading: str, names: list[str]) -> None:
+    documented = _first_cells(page("reference/api.md").section(heading))
+
+    assert documented == set(names)
+
+
+def test_api_page_names_models_and_fields_that_exist() -> None:
+    section = page("reference/api.md").section("Module inngest_django.models")
+
+    for line in section.splitlines():
+        if line.startswith("| `"):
+            name, *fields = re.findall(r"`(\w+)`", line)
+            model = apps.get_model("inngest_django", name)
+            relations = {field.name for field in model._meta.get_fields()}
+            assert [f for f in fields if f not in relations and not hasattr(model, f)] == []
+
+
+def test_api_page_names_step_methods_and_context_attributes_that_exist() -> None:
+    steps = page("reference/api.md").section("Step and StepSync")
+    contexts = page("reference/api.md").section("Context and ContextSync")
+
+    for cls in (inngest_django.Step, inngest_django.StepSync):
+        methods = {cell.split("(")[0] for cell in _first_cells(steps)}
+        public = {name for name in dir(cls) if not name.startswith("_")}
+        assert methods | {"idempotency_key"} == public
+    for cls in (inngest_django.Context, inngest_django.ContextSync):
+        assert _first_cells(contexts) == set(cls.__dataclass_fields__)
+
+
+def test_http_page_has_exactly_the_addresses() -> None:
+    documented = {
+        (re.sub(r"<\w+>", "<>", address.split(" ")[1]), name)
+        for address, name in re.findall(
+            r"^\| `([A-Z]+ [^`]+)` \| `([^`]+)`", page("reference/http-api.md").text, re.MULTILINE
+        )
+    }
+
+    patterns = [pattern for pattern in urls.urlpatterns if isinstance(pattern, URLPattern)]
+    mounted = {(re.sub(r"<[^>]+>", "<>", str(p.pattern)), p.name) for p in patterns}
+
+    assert documented == mounted
+
+
+def test_checks_page_has_exactly_the_ids() -> None:
+    written = set(re.findall(r'"(inngest\.[EW]\d{3})"', (PACKAGE / "checks.py").read_text()))
+
+    assert _first_cells(page("reference/system-checks.md").text) == written
+
+
+@pytest.mark.parametrize(
+    ("heading", "members"),
+    [
+        ("Runs", RunStatus),
+        ("Steps", StepStatus),
+        ("Kinds of job", JobKind),
+        ("Ops", OpKind),
+    ],
+)
+def test_states_page_explains_every_status(heading: str, members: type) -> None:
+    documented = _first_cells(page("reference/states.md").section(heading))
+
+    assert documented == {str(member) for member in members}
+
+
+def test_state_diagrams_are_those_made_from_the_code() -> None:
+    assert set(diagram.drawn(diagram.PAGE.text)) == set(diagram.TABLES)
+    assert diagram.redrawn(diagram.PAGE.text) == diagram.PAGE.text
+
+
+# Limits --------------------------------------------------------------------------------
+
+_MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [
+        ("Events in one send or request", f"{ingest.MAX_EVENTS:,}"),
+        ("Size of one event's", f"{conf.Settings().MAX_EVENT_BYTES // _MIB} MiB"),
+        ("Depth of lists and objects", str(ingest.MAX_DEPTH)),
+        ("Characters in an event's name", str(ingest.MAX_NAME)),
+        ("Characters in an event's `id`", str(ingest.MAX_ID)),
+        ("Body of `POST /e/<key>`", f"{api_ingest.BODY_FACTOR} times"),
+        ("Retries", f"0 to {function.MAX_RETRIES}, {function.DEFAULT_RETRIES} unless"),
+        ("Triggers of a function", str(function.MAX_TRIGGERS)),
+        ("Characters in a trigger's event name", str(triggers.MAX_EVENT_NAME)),
+        ("Characters in a schedule", str(triggers.MAX_CRON)),
+        ("`cancel` rules", str(function.MAX_CANCEL)),
+        ("`concurrency` entries", str(function.MAX_CONCURRENCY)),
+        ("Steps of a run", f"{conf.Settings().MAX_STEPS:,}"),
+        ("Output of a step", f"{specs.MAX_VALUE_BYTES // _MIB} MiB"),
+        ("Losses of a step before it fails", f"at least {retries.MIN_LOSSES}"),
+        ("Losses during deploys", str(retries.MAX_FREE_LOSSES)),
+        ("Characters |", f"{guards.MAX_CHARACTERS:,}; in keys {guards.MAX_KEY_CHARACTERS:,}"),
+        ("Backslashes", str(guards.MAX_BACKSLASHES)),
+        ("Depth of brackets", str(guards.MAX_BRACKETS)),
+        ("Parts of an expression", str(lowering.MAX_NODES)),
+        ("Runs in the answer of", f"{api_runs.RUN_LIMIT:,}"),
+        ("Runs that one admin action", f"{actions.ACTION_LIMIT:,}"),
+    ],
+)
+def test_limits_page_has_the_value(what: str, value: str) -> None:
+    lines = page("reference/limits.md").text.splitlines()
+    [row] = [line for line in lines if line.startswith(f"| {what}")]
+
+    assert f"| {value}" in row.removeprefix("| ") or f" {value}" in row
+
+
+# Guarantees ----------------------------------------------------------------------------
+
+
+def _tests_of(path: Path) -> set[str]:
+    return {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+def test_guarantees_name_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/\S+?\.py)::(\w+)`", page("explanation/guarantees.md").text)
+
+    assert named
+    assert [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).exists() or name not in _tests_of(ROOT / path)
+    ] == []
+
+
+def test_each_promise_is_marked_proven_or_not_yet() -> None:
+    guarantees = page("explanation/guarantees.md")
+    promises = re.findall(r"^## (\d\. .+)$", guarantees.text, re.MULTILINE)
+
+    assert len(promises) == 8
+    for promise in promises[:-1]:
+        section = guarantees.section(promise)
+        assert re.search(r"^- (Proven by `tests/|Not yet proven: )", section, re.MULTILINE)

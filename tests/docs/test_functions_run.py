@@ -1,0 +1,528 @@
+"""The functions of the pages do what the pages say, through the real engine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.test import override_settings
+
+from inngest_django import Event, SendEventsError, expressions
+from inngest_django.functions import registry
+from inngest_django.models import Run
+from inngest_django.models import Event as EventRow
+from project.shop.models import Customer, Order, Product
+from tests.docs.execution import Executed, execute
+from tests.docs.pages import page, pages
+from tests.engine.support import Engine, assert_sound, steps_of
+
+
+class Reader:
+    """Does with a page's functions what a reader would.
+
+    Attributes:
+        page: The page, executed, with its functions registered.
+    """
+
+    def __init__(self, engine: Engine, page: Executed) -> None:
+        self.engine = engine
+        self.page = page
+
+    def start(self, name: str, data: dict[str, Any] | None = None, **fields: Any) -> Run:
+        """Send the event of a function's first trigger; return its run when all is idle."""
+        function = self.page.functions[name]
+        event_name = function.triggers[0].event.replace("*", "opened")
+        event_id = self.engine.send(event_name, data, **fields)
+        self.engine.idle()
+        return self.engine.run_of(event_id, function.id)
+
+    def send(self, name: str, data: dict[str, Any]) -> str:
+        """Send an event and work until idle."""
+        event_id = self.engine.send(name, data)
+        self.engine.idle()
+        return event_id
+
+    def after(self, run: Run, **duration: float) -> Run:
+        """Return the run when so much time has passed."""
+        self.engine.advance(dt.timedelta(**duration))
+        assert_sound(run)
+        return run
+
+    def runs(self, name: str) -> list[Run]:
+        """Return the runs of a function, oldest first."""
+        return list(Run.objects.filter(function_id=self.page.functions[name].id).order_by("id"))
+
+
+@pytest.fixture
+def read(engine: Engine) -> Any:
+    """Return what executes a page and registers its functions."""
+
+    def read(name: str) -> Reader:
+        page = execute(name)
+        for function in page.functions.values():
+            registry.register(function)
+        return Reader(engine, page)
+
+    return read
+
+
+# Explanation ---------------------------------------------------------------------------
+
+
+def test_replay_example_takes_four_calls_and_three_days(read: Any) -> None:
+    reader = read("explanation/how-steps-replay.md")
+
+    run = reader.start("remind", {"name": "ada"})
+    asleep = {name: step.status for name, step in steps_of(run).items()}
+    reader.after(run, days=3, seconds=1)
+
+    assert asleep == {"find-name": "completed", "give-them-time": "waiting"}
+    assert run.status == "completed"
+    assert run.output == "Dear Ada, your cart waits."
+
+
+def test_replay_example_draws_once(read: Any) -> None:
+    reader = read("explanation/how-steps-replay.md")
+
+    run = reader.start("draw", {"tickets": 1_000_000})
+
+    assert run.output == steps_of(run)["draw"].output
+
+
+# Sending -------------------------------------------------------------------------------
+
+
+def test_sending_from_a_view_starts_the_function(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    event_id = reader.page["pay"]("7")
+    reader.engine.idle()
+
+    assert reader.engine.run_of(event_id).output == "Thank you for order 7."
+
+
+def test_sending_inside_atomic_acts_on_commit_and_never_after_a_rollback(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+    order = _order("7")
+
+    reader.page["mark_paid"](order)
+    reader.engine.idle()
+    committed = len(reader.runs("thank"))
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        reader.page["mark_paid"](order)
+        raise ZeroDivisionError
+    reader.engine.idle()
+
+    assert committed == 1
+    assert len(reader.runs("thank")) == 1
+
+
+def test_sending_from_async_code_commits_by_itself(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    event_id = async_to_sync(reader.page["pay_async"])("8")
+    reader.engine.idle()
+
+    assert reader.engine.run_of(event_id).output == "Thank you for order 8."
+
+
+def test_sending_from_a_function_is_one_event(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    run = reader.start("close_order", {"number": "7"})
+
+    assert EventRow.objects.filter(name="shop/review.wanted").count() == 1
+    assert run.output == [EventRow.objects.get(name="shop/review.wanted").id]
+
+
+def test_sending_twice_with_one_id_starts_once(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    reader.page["pay_once"]("7")
+    reader.page["pay_once"]("7")
+    reader.engine.idle()
+
+    assert len(reader.runs("thank")) == 1
+    assert EventRow.objects.filter(name="shop/order.paid").count() == 2
+
+
+def test_idempotency_by_data_starts_once(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    run = reader.start("print_label", {"number": "7"})
+    reader.send("shop/label.wanted", {"number": "7"})
+    reader.send("shop/label.wanted", {"number": "8"})
+
+    assert run.output == "label of 7"
+    assert len(reader.runs("print_label")) == 2
+
+
+def test_a_time_to_come_delays_the_run(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    reader.page["remind_tomorrow"]("7")
+    reader.engine.idle()
+    [run] = reader.runs("thank")
+    before = run.status
+    reader.after(run, days=1, minutes=1)
+
+    assert before == "queued"
+    assert run.status == "completed"
+
+
+def test_a_refused_event_is_reported_with_the_ids_before_it(read: Any) -> None:
+    reader = read("how-to/send-events.md")
+
+    assert reader.page["pay_carefully"](Event(name="")) == []
+    with pytest.raises(SendEventsError):
+        reader.page["client"].send_sync(Event(name=""))
+
+
+def test_http_settings_of_the_page_admit_its_key(read: Any, client: Any) -> None:
+    reader = read("how-to/send-events.md")
+    [settings] = reader.page.settings
+
+    with override_settings(INNGEST=settings, ROOT_URLCONF=_urls(reader.page)):
+        answer = client.post(
+            "/inngest/e/the-key",
+            data='{"name": "shop/order.paid", "data": {"number": "7"}}',
+            content_type="application/json",
+        )
+        refused = client.post("/inngest/e/another", data="{}", content_type="application/json")
+    reader.engine.idle()
+
+    assert answer.json()["status"] == 200
+    assert reader.engine.run_of(answer.json()["ids"][0]).status == "completed"
+    assert refused.status_code == 401
+
+
+def _urls(page: Executed) -> Any:
+    module = types.ModuleType("urls_of_the_page")
+    module.urlpatterns = page["urlpatterns"]
+    return module
+
+
+# Failures ------------------------------------------------------------------------------
+
+
+def test_a_failing_step_is_tried_as_often_as_said(read: Any) -> None:
+    reader = read("how-to/handle-failures.md")
+
+    run = reader.start("sync_stock")
+    for _ in range(3):
+        reader.after(run, minutes=3)
+
+    assert run.output == "pushed at attempt 2"
+    assert steps_of(run)["push"].attempt_count == 3
+
+
+def test_retry_after_chooses_the_time(read: Any) -> None:
+    reader = read("how-to/handle-failures.md")
+
+    run = reader.start("ask_rates")
+    reader.after(run, seconds=38)
+    early = run.status
+    reader.after(run, seconds=4)
+
+    assert early == "running"
+    assert run.output == "7.25"
+
+
+def test_a_non_retriable_error_fails_the_run_at_once(read: Any) -> None:
+    reader = read("how-to/handle-failures.md")
+
+    run = reader.start("refund", {"amount": 0})
+    good = reader.start("refund", {"amount": 5})
+
+    assert (run.status, run.error["code"]) == ("failed", "non_retriable_error")
+    assert good.output == "paid back"
+
+
+def test_a_step_error_can_be_recovered_from(read: Any) -> None:
+    reader = read("how-to/handle-failures.md")
+
+    run = reader.start("charge_or_write")
+    for _ in range(2):
+        reader.after(run, minutes=2)
+
+    assert run.output == "We could not charge you: the bank does not answer"
+
+
+def test_the_failure_handler_runs_once_the_run_has_failed(read: Any) -> None:
+    reader = read("how-to/handle-failures.md")
+
+    run = reader.start("close_books")
+    [handler] = Run.objects.filter(function_id="shop-close-books-failure")
+    [counted] = reader.runs("count_failures")
+
+    assert run.status == "failed"
+    assert handler.output == "shop-close-books: the books do not balance"
+    assert counted.output == run.id
+
+
+# Waits ---------------------------------------------------------------------------------
+
+
+def test_a_wait_returns_the_matching_event_or_none(read: Any) -> None:
+    reader = read("how-to/wait-for-events.md")
+
+    paid = reader.start("await_payment", {"order": 1})
+    unpaid = reader.start("await_payment", {"order": 2})
+    reader.send("shop/payment.received", {"order": 1, "amount": 30})
+    reader.after(unpaid, days=2, seconds=1)
+    paid.refresh_from_db()
+
+    assert paid.output == "paid 30"
+    assert unpaid.output == "expired"
+
+
+def test_lookback_finds_an_earlier_event(read: Any) -> None:
+    reader = read("how-to/wait-for-events.md")
+
+    reader.send("shop/payment.received", {"order": 3})
+    run = reader.start("await_early_payment", {"order": 3})
+
+    assert run.output is True
+
+
+def test_one_wait_takes_whichever_answer_comes_first(read: Any) -> None:
+    reader = read("how-to/wait-for-events.md")
+
+    run = reader.start("await_answer", {"quote": 5})
+    reader.send("shop/quote.answered", {"quote": 5, "answer": "perhaps"})
+    reader.send("shop/quote.answered", {"quote": 5, "answer": "refused"})
+    run.refresh_from_db()
+
+    assert run.output == "refused"
+
+
+def test_a_cancel_rule_ends_the_run_that_it_matches(read: Any) -> None:
+    reader = read("how-to/wait-for-events.md")
+
+    settled = reader.start("chase_payment", {"invoice": 1})
+    other = reader.start("chase_payment", {"invoice": 2})
+    reader.send("shop/invoice.settled", {"invoice": 1})
+    settled.refresh_from_db()
+    reader.after(other, days=14, seconds=1)
+
+    assert settled.status == "cancelled"
+    assert other.output == "Invoice 2 is due."
+
+
+@pytest.mark.parametrize(
+    ("row", "event", "arriving", "matches"),
+    [
+        (0, {"order": 1}, {"order": 1}, True),
+        (0, {"order": 1}, {"order": 2}, False),
+        (1, {"order": 1, "total": 10}, {"order": 1, "amount": 9}, False),
+        (1, {"order": 1, "total": 10}, {"order": 1, "amount": 10}, True),
+        (2, {}, {"kind": "card"}, True),
+        (2, {}, {"kind": "cash"}, False),
+    ],
+)
+def test_expressions_of_the_table_mean_what_it_says(
+    row: int, event: dict[str, Any], arriving: dict[str, Any], matches: bool
+) -> None:
+    source = page("how-to/wait-for-events.md").rows()[row][1].strip("`")
+    program = expressions.compile(source, kind="wait")
+
+    assert program.matches(event={"data": event}, arriving={"data": arriving}) is matches
+
+
+# The database ----------------------------------------------------------------------------
+
+
+def _order(number: str, *, stock: int = 5) -> Order:
+    customer, _ = Customer.objects.get_or_create(email="ada@example.com", name="Ada")
+    product, _ = Product.objects.get_or_create(
+        sku="mug", defaults={"name": "Mug", "price": 9, "stock": stock}
+    )
+    return Order.objects.create(number=number, customer=customer, product=product, quantity=2)
+
+
+def test_a_transaction_takes_from_the_stock_once(read: Any) -> None:
+    reader = read("how-to/write-to-the-database-once.md")
+    _order("1")
+    wanted = {"sku": "mug", "email": "ada@example.com", "quantity": 3}
+
+    good = reader.start("reserve", {**wanted, "number": "2"})
+    bad = reader.start("reserve", {**wanted, "number": "3"})
+
+    assert good.output == "2"
+    assert (bad.status, bad.error["code"]) == ("failed", "non_retriable_error")
+    assert Product.objects.get().stock == 2
+    assert set(Order.objects.values_list("number", flat=True)) == {"1", "2"}
+
+
+def test_an_event_of_a_transaction_is_part_of_it(read: Any) -> None:
+    reader = read("how-to/write-to-the-database-once.md")
+    _order("1")
+
+    run = reader.start("cancel_order", {"number": "1"})
+
+    assert run.status == "completed"
+    assert Product.objects.get().stock == 7
+    assert EventRow.objects.get(name="shop/stock.grew").data == {"sku": "mug"}
+
+
+def test_a_step_inside_ones_own_block_is_refused(read: Any) -> None:
+    reader = read("how-to/write-to-the-database-once.md")
+
+    run = reader.start("wrong")
+
+    assert (run.status, run.error["code"]) == ("failed", "step_in_atomic")
+
+
+def test_the_idempotency_key_makes_a_second_request_harmless(read: Any) -> None:
+    reader = read("how-to/write-to-the-database-once.md")
+
+    run = reader.start("charge_order", {"amount": 30})
+    other = reader.start("charge_order", {"amount": 40})
+
+    assert (run.output, other.output) == (30, 40)
+    assert sorted(reader.page["sent"].values()) == [30, 40]
+
+
+# Invoking ------------------------------------------------------------------------------
+
+
+def test_an_invoked_function_gives_its_result(read: Any) -> None:
+    reader = read("how-to/invoke-and-fan-out.md")
+
+    run = reader.start("quote", {"net": 80})
+
+    assert run.output == "That is 100.0 in all."
+    assert len(reader.runs("price")) == 1
+
+
+def test_a_failed_child_raises_in_its_parent(read: Any) -> None:
+    reader = read("how-to/invoke-and-fan-out.md")
+
+    run = reader.start("careful")
+
+    assert run.output == "ValueError: no luck"
+    assert [child.status for child in reader.runs("fragile")] == ["failed"]
+
+
+def test_an_unknown_function_fails_the_step(read: Any) -> None:
+    reader = read("how-to/invoke-and-fan-out.md")
+
+    run = reader.start("archive", {"number": "7"})
+
+    assert run.status == "failed"
+    assert "archive-app-store-order" in run.error["message"]
+
+
+def test_one_event_starts_every_function_that_asks_for_it(read: Any) -> None:
+    reader = read("how-to/invoke-and-fan-out.md")
+
+    run = reader.start("sign_up", {"email": "a@example.com", "plan": "pro"})
+
+    assert run.output == 2
+    assert [r.output for r in reader.runs("send_guide")] == ["guide for a@example.com"]
+    assert [r.output for r in reader.runs("open_account")] == ["account for a@example.com"]
+    assert [r.output for r in reader.runs("audit")] == ["shop/account.wanted"]
+
+
+def test_a_filter_leaves_others_out(read: Any) -> None:
+    reader = read("how-to/invoke-and-fan-out.md")
+
+    reader.send("shop/account.wanted", {"email": "a@example.com", "plan": "free"})
+
+    assert reader.runs("audit") == []
+
+
+def test_one_run_starts_for_each_row(read: Any) -> None:
+    reader = read("how-to/invoke-and-fan-out.md")
+
+    run = reader.start("import_rows")
+
+    assert run.output == 3
+    assert sorted(r.output for r in reader.runs("import_row")) == [0, 1, 2]
+
+
+# Groups --------------------------------------------------------------------------------
+
+
+def test_a_group_returns_its_results_in_order(read: Any) -> None:
+    reader = read("how-to/run-steps-in-parallel.md")
+
+    assert reader.start("quote_carriers").output == 7.25
+    assert reader.start("both_async").output == ["label", "letter"]
+
+
+def test_branches_advance_in_lock_step(read: Any) -> None:
+    reader = read("how-to/run-steps-in-parallel.md")
+
+    run = reader.start("two_lanes")
+
+    assert run.output == [["red-1", "red-2"], ["blue-1", "blue-2"]]
+    assert reader.page["order"] == ["red-1", "blue-1", "red-2", "blue-2"]
+
+
+def test_in_a_race_each_branch_goes_at_its_own_pace(read: Any) -> None:
+    reader = read("how-to/run-steps-in-parallel.md")
+
+    run = reader.start("own_pace")
+    reader.after(run, minutes=2)
+    meanwhile = list(reader.page["order"])
+    reader.after(run, hours=1)
+
+    assert meanwhile == ["fast"]
+    assert run.output == ["slow", "fast"]
+
+
+def test_a_branch_may_catch_its_own_failure(read: Any) -> None:
+    reader = read("how-to/run-steps-in-parallel.md")
+
+    assert reader.start("some_fail").output == ["yes", "no"]
+
+
+# Middleware and inspection ----------------------------------------------------------------
+
+
+def test_middleware_of_the_page_measures_wraps_and_stamps(read: Any) -> None:
+    reader = read("how-to/write-middleware.md")
+
+    run = reader.start("double", {"number": 21})
+    [event_id] = reader.page["client"].send_sync(Event(name="shop/other", data={"a": 1}))
+    [tagged_id] = reader.page["tagged"].send_sync(Event(name="shop/other"))
+
+    assert run.output == {"value": 42}
+    assert len(reader.page["took"]) == 2
+    assert EventRow.objects.get(pk=event_id).data == {"a": 1, "sent_by": "shop"}
+    assert EventRow.objects.get(pk=tagged_id).data == {"tag": "blue"}
+
+
+def test_inspection_of_the_page_reads_and_is_told(read: Any) -> None:
+    failures = read("how-to/handle-failures.md")
+    inspect = execute("how-to/inspect-and-cancel.md")
+
+    failed = failures.start("refund", {"amount": 0})
+    good = failures.start("refund", {"amount": 1})
+
+    assert inspect["failed_today"]("shop-refund") == [f"{failed.id} NonRetriableError"]
+    assert inspect["results"](good) == {"pay-back": "paid back"}
+    assert inspect["seen"] == [f"shop-refund {failed.id}"]
+
+
+# All of them ---------------------------------------------------------------------------
+
+
+def test_every_function_of_a_guide_is_named_in_a_test_here() -> None:
+    source = Path(__file__).read_text()
+
+    missing = [
+        f"{one.name}: {name}"
+        for one in pages()
+        if one.name.startswith(("how-to/", "explanation/"))
+        for name in execute(one.name).functions
+        if f'"{name}"' not in source
+    ]
+
+    assert missing == []
