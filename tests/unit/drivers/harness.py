@@ -105,7 +105,9 @@ class Engine:
         if not open_:
             return False
         open_.sort(
-            key=lambda p: self.first.index(p.op.name) if p.op.name in self.first else len(self.first)
+            key=lambda p: (
+                self.first.index(p.op.name) if p.op.name in self.first else len(self.first)
+            )
         )
         self.work(open_[0])
         return True

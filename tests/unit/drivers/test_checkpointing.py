@@ -103,7 +103,7 @@ def test_targeted_call_does_not_checkpoint(fn: Function) -> None:
 
 
 async def unserialisable(ctx: Any) -> Any:
-    await ctx.step.run("a", lambda: object())
+    await ctx.step.run("a", object)
 
 
 @pytest.mark.parametrize("fn", both(unserialisable))
@@ -188,7 +188,7 @@ def test_async_body_of_a_transaction_is_refused(is_async: bool) -> None:
 def test_awaitable_result_of_a_transaction_is_refused_and_rolled_back() -> None:
     async def body() -> None: ...
 
-    engine = run(function(lambda ctx: ctx.step.transaction("t", lambda: body()), retries=3))
+    engine = run(function(lambda ctx: ctx.step.transaction("t", body), retries=3))
 
     assert engine.attempts == {"t": 1}
     assert engine.error["name"] == AsyncUnsupportedError.__name__

@@ -166,7 +166,7 @@ def test_error_of_the_function_is_retried_and_keeps_steps(fn: Function) -> None:
 
 
 async def unserialisable_step(ctx: Any) -> Any:
-    await ctx.step.run("obj", lambda: object())
+    await ctx.step.run("obj", object)
 
 
 @pytest.mark.parametrize("fn", both(unserialisable_step, retries=3))
@@ -235,9 +235,7 @@ def _inner_group(ctx: Any) -> Any:
 
 @pytest.mark.parametrize("inner", [_inner_run, _inner_sleep, _inner_group])
 @pytest.mark.parametrize("is_async", [False, True])
-def test_nested_step_fails_the_outer_one_whatever_the_body_does(
-    inner: Any, is_async: bool
-) -> None:
+def test_nested_step_fails_the_outer_one_whatever_the_body_does(inner: Any, is_async: bool) -> None:
     def body(ctx: Any) -> str:
         try:
             inner(ctx)
@@ -347,17 +345,17 @@ def test_unhandled_errors_are_logged_once_unless_quiet(
 
 
 def test_error_with_a_broken_str_is_still_stored() -> None:
-    class Broken(Exception):
+    class BrokenError(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
     def handler(ctx: Any) -> None:
-        raise Broken
+        raise BrokenError
 
     error = run(function(handler)).error
 
-    assert error["name"] == "Broken"
-    assert error["message"] == "<Broken without a readable message>"
+    assert error["name"] == "BrokenError"
+    assert error["message"] == "<BrokenError without a readable message>"
 
 
 def test_error_causes_are_part_of_the_stack() -> None:

@@ -274,8 +274,13 @@ def test_function_goes_on_while_a_loser_is_outstanding_and_only_plans(fn: Functi
     engine = run(fn, hold=["slow"])
 
     assert engine.output == "d"
-    planned = [op.name for r in engine.entries if isinstance(r, Discovered) for op in r.ops
-               if op.kind is OpKind.STEP_PLANNED]
+    planned = [
+        op.name
+        for r in engine.entries
+        if isinstance(r, Discovered)
+        for op in r.ops
+        if op.kind is OpKind.STEP_PLANNED
+    ]
     assert planned == ["bad", "c", "d"]
     assert seen == ["c"]
 

@@ -38,8 +38,8 @@ async def logs_in_group(ctx: Any) -> Any:
     ctx.logger.info("start")
 
     async def lane(name: str) -> None:
-        await ctx.step.run(f"{name}1", lambda: ctx.logger.info(f"{name}1"))
-        await ctx.step.run(f"{name}2", lambda: ctx.logger.info(f"{name}2"))
+        await ctx.step.run(f"{name}1", lambda: ctx.logger.info("%s1", name))
+        await ctx.step.run(f"{name}2", lambda: ctx.logger.info("%s2", name))
 
     await ctx.group.parallel((lambda: lane("a"), lambda: lane("b")))
     ctx.logger.info("end")

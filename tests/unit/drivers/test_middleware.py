@@ -386,7 +386,13 @@ def test_before_execution_does_not_run_while_stored_results_are_left() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["transform_input", "before_execution", "after_execution", "transform_output", "before_response"],
+    [
+        "transform_input",
+        "before_execution",
+        "after_execution",
+        "transform_output",
+        "before_response",
+    ],
 )
 @pytest.mark.parametrize("is_async", [False, True])
 def test_hook_that_raises_ends_the_entry_with_its_error(name: str, is_async: bool) -> None:
@@ -475,11 +481,7 @@ def test_hooks_change_copies_of_the_events() -> None:
     sent: list[str] = []
     client.send_sync = lambda events, skip_middleware: sent.extend(e.name for e in events) or ["i"]
 
-    run(
-        function(
-            lambda ctx: ctx.step.send_event("s", event), by=client, middleware=[Renaming]
-        )
-    )
+    run(function(lambda ctx: ctx.step.send_event("s", event), by=client, middleware=[Renaming]))
 
     assert sent == ["x!"]
     assert event.name == "x"

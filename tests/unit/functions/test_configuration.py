@@ -28,7 +28,7 @@ from tests.unit.drivers.support import function
         (lambda: TriggerEvent(event=""), "event: an event name has 1 to 255"),
         (lambda: TriggerEvent(event="x" * 256), "event: "),
         (lambda: TriggerEvent(event=5), "event: "),
-        (lambda: TriggerEvent(), "event: Field required"),
+        (TriggerEvent, "event: Field required"),
         (lambda: TriggerCron(cron="* * * *"), "cron: '* * * *' must have five fields, has 4"),
         (lambda: TriggerCron(cron="* * * * * *"), "cron: "),
         (lambda: TriggerCron(cron="61 * * * *"), "cron: '61 * * * *' is no schedule"),
@@ -79,9 +79,7 @@ def test_unknown_keywords_are_ignored() -> None:
         (dt.timedelta(seconds=1, microseconds=999), "1s"),
     ],
 )
-def test_duration_is_written_in_the_largest_unit_that_divides_it(
-    value: Any, expected: str
-) -> None:
+def test_duration_is_written_in_the_largest_unit_that_divides_it(value: Any, expected: str) -> None:
     assert wire_duration(Timeouts(start=value).start) == expected  # type: ignore[arg-type]
 
 

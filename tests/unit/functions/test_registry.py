@@ -202,8 +202,6 @@ def test_lookup_follows_the_registered_set() -> None:
 
 def test_many_filters_find_the_same_as_few() -> None:
     for n in range(120):
-        registry.register(
-            make(f"f{n}", expression=f"event.data.n == {n}", by=lambda ctx, n=n: n)
-        )
+        registry.register(make(f"f{n}", expression=f"event.data.n == {n}", by=lambda ctx, n=n: n))
 
     assert started("a", n=77) == ["f77"]
