@@ -59,6 +59,10 @@ def _settle_wait(cursor: Any, run: LockedRun, job: Job) -> list[JobHint]:
         pieces.close_waits([wait.pk], status=WaitStatus.TIMED_OUT, now=run.now)
         return _settle(cursor, run, job, status=StepStatus.TIMED_OUT)
     hot_path.reschedule(cursor, job.pk, available_at=wait.expires_at, now=run.now)
+    if hot_path.is_soon(wait.expires_at, run.now):
+        # The tick leaves such a job to its writer's hint for a while.
+        delay = (wait.expires_at - run.now).total_seconds()
+        return [JobHint(job.pk, job.function_id, max(0.0, delay))]
     return []
 
 
