@@ -1,0 +1,89 @@
+"""What a worker under test does to itself.
+
+Imported by the test modules, hence by every worker of the tests; without the variables below
+in its environment it does nothing.
+
+* ``INNGEST_TEST_FAULTS`` names a folder. A process that reaches a named point of
+  ``engine.crash_points`` looks there for a file of that name and, if it is the one that takes
+  it away, kills itself. The test arms a point by making the file.
+* ``INNGEST_TEST_HINTS`` is ``drop`` (what the engine publishes after its commits vanishes,
+  the tick's own hints do not) or ``triple``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from inngest_django.engine import crash_points, hints
+from inngest_django.engine.hints import JobHint, Publisher
+
+FOLDER = "INNGEST_TEST_FAULTS"
+HINTS = "INNGEST_TEST_HINTS"
+
+
+def arm(folder: Path, point: str) -> None:
+    """Let the next process that reaches a point die there."""
+    if point not in crash_points.NAMES:
+        raise AssertionError(f"{point!r} is no crash point; those are {crash_points.NAMES}.")
+    (folder / f"armed.{point}").touch()
+
+
+def disarm(folder: Path) -> list[str]:
+    """Take back what nobody has reached; returns the points."""
+    left = sorted(folder.glob("armed.*"))
+    for path in left:
+        path.unlink(missing_ok=True)
+    return [path.name.removeprefix("armed.") for path in left]
+
+
+def hits(folder: Path) -> dict[str, tuple[int, float]]:
+    """Return which points killed a process: its pid, and when by the host's clock."""
+    found = {}
+    for path in folder.glob("hit.*"):
+        point, _, pid = path.name.removeprefix("hit.").rpartition(".")
+        found[point] = (int(pid), path.stat().st_ctime)
+    return found
+
+
+class _Tripling:
+    """A broker that delivers each message three times."""
+
+    def __init__(self, inner: Publisher) -> None:
+        self._inner = inner
+
+    def execute(self, found: Sequence[JobHint]) -> bool:
+        return self._inner.execute([hint for hint in found for _ in range(3)])
+
+    def route(self) -> bool:
+        self._inner.route()
+        self._inner.route()
+        return self._inner.route()
+
+
+def _die_at_armed_points(folder: Path) -> None:
+    def hook(point: str) -> None:
+        try:
+            # Only one process can rename it, so that only one dies.
+            (folder / f"armed.{point}").rename(folder / f"hit.{point}.{os.getpid()}")
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    crash_points.install(hook)
+
+
+def _install() -> None:
+    if os.environ.get(FOLDER):
+        _die_at_armed_points(Path(os.environ[FOLDER]))
+    mode = os.environ.get(HINTS)
+    if mode == "drop":
+        hints._publish = lambda found: None
+        hints._route = lambda: None
+    elif mode == "triple":
+        hints.install(_Tripling(hints.install(hints._Nobody())))
+
+
+_install()

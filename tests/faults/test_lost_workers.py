@@ -1,0 +1,216 @@
+"""Workers that are killed, stopped, orphaned or told to stop while a body runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from inngest_django import Function
+from inngest_django.models import Run
+from tests import ledger
+from tests.faults import audit, load
+from tests.faults.arena import BOUND, LEASE_TTL, Arena, job_of
+from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
+from tests.processes import wait_until
+
+pytestmark = pytest.mark.faults
+
+KINDS = pytest.mark.parametrize(
+    "function", [pytest.param(load.single, id="run"), pytest.param(load.writer, id="transaction")]
+)
+
+
+def settled(arena: Arena, run: Run, **options: bool) -> Run:
+    """Return the run when it has ended, having checked every promise."""
+    arena.ended(run, **options)
+    assert audit.check([run]) == []
+    return run
+
+
+def calls(run: Run, name: str = "work") -> list[int]:
+    """Return the pids of the processes that called a body, oldest first."""
+    return [note.pid for note in ledger.notes(run.id, f"begin {name}")]
+
+
+@KINDS
+def test_a_child_killed_in_a_body_is_replaced_by_another(
+    arena: Arena, function: Function[object]
+) -> None:
+    main = arena.worker.pid
+    run = arena.start(function, fault={"work": "kill"})
+    killed = arena.begun(run)
+    started = time.monotonic()
+
+    settled(arena, run)
+
+    print(f"child killed in a body: ended {time.monotonic() - started:.1f} s later")
+    assert time.monotonic() - started < BOUND
+    first, second = calls(run)
+    assert first == killed
+    assert run.status == "completed"
+    assert run.output["pid"] == second != killed
+    assert arena.worker.pid == main
+
+
+@KINDS
+def test_a_worker_killed_whole_in_a_body_is_survived(
+    arena: Arena, function: Function[object]
+) -> None:
+    run = arena.start(function, fault={"work": "hang"})
+    arena.begun(run)
+    arena.worker.kill()
+    started = time.monotonic()
+
+    settled(arena, run)
+
+    print(f"worker killed in a body: ended {time.monotonic() - started:.1f} s later")
+    assert run.status == "completed"
+    first, second = calls(run)
+    assert run.output["pid"] == second != first
+
+
+def test_a_branch_whose_worker_is_killed_joins_once(arena: Arena) -> None:
+    run = arena.start(load.group, fault={"left": "kill", "side": "kill"})
+
+    settled(arena, run)
+
+    assert len(calls(run, "left")) == len(calls(run, "side")) == 2
+    assert len(calls(run, "joined")) == 1
+
+
+def test_a_step_that_always_kills_its_worker_ends_as_failed(arena: Arena) -> None:
+    run = arena.start(load.stubborn, fault={"work": "kill", "always": True})
+
+    arena.ended(run)
+
+    assert run.status == "failed"
+    assert run.steps.get().error["code"] == "worker_lost"
+    assert 1 <= len(calls(run)) <= 5
+    assert audit.unsound() == []
+
+
+@KINDS
+def test_orphans_end_and_write_nothing_when_the_main_process_is_killed(
+    arena: Arena, function: Function[object]
+) -> None:
+    run = arena.start(function, fault={"work": "hang"})
+    orphan = arena.begun(run)
+    worker = arena.worker
+    worker.kill_main()
+
+    wait_until(lambda: not worker.children(), 10, what="end of the orphans")
+    # Only now: with an orphan alive it could have been the orphan that went on.
+    ledger.note(run.id, "released")
+    settled(arena, run)
+
+    assert run.status == "completed"
+    assert orphan not in calls(run)[1:]
+    assert run.output["pid"] == calls(run)[-1] != orphan
+    assert ledger.notes(run.id, "end work")[0].pid != orphan
+
+
+@KINDS
+def test_an_orphan_that_hangs_through_the_takeover_writes_nothing(
+    arena: Arena, function: Function[object]
+) -> None:
+    """It can neither end itself nor renew; it comes back when another worker has the job."""
+    run = arena.start(function, fault={"work": "freeze", "after": "hang"})
+    orphan = arena.begun(run)
+    old = arena.worker
+    old.kill_main()
+
+    arena.ensure_worker()
+    arena.begun(run, "after")
+    wait_until(lambda: orphan not in old.children(), what="end of the orphan")
+    ledger.note(run.id, "released")
+    settled(arena, run)
+
+    assert run.output["pid"] == calls(run)[1] != orphan
+
+
+@KINDS
+def test_a_process_that_wakes_after_its_lease_is_refused(
+    arena: Arena, function: Function[object]
+) -> None:
+    run = arena.start(function, fault={"work": "stop", "after": "hang"})
+    stopped = arena.begun(run)
+
+    # The run is past the step, and lives: only the lease's token can refuse the late one.
+    arena.begun(run, "after")
+    assert _is_stopped(stopped)
+    refusals = arena.worker.output().count("the lease was lost")
+    os.kill(stopped, signal.SIGCONT)
+    wait_until(
+        lambda: arena.worker.output().count("the lease was lost") > refusals,
+        what="refusal in the log",
+        explain=arena.worker.output,
+    )
+    ledger.note(run.id, "released")
+
+    assert settled(arena, run).output["pid"] == calls(run)[1] != stopped
+    assert [note.pid for note in ledger.notes(run.id, "end work")][-1] == stopped
+
+
+def test_a_worker_told_to_stop_is_not_charged_for_what_it_leaves_behind(arena: Arena) -> None:
+    """The function has no retries: one charged attempt would fail it."""
+    run = arena.start(load.stubborn, fault={"work": "hang"})
+    left = arena.begun(run)
+    worker = arena.worker
+    worker.send_signal(signal.SIGTERM)
+
+    wait_until(lambda: job_of(run).is_draining, what="note that the worker drains")
+    worker.kill()
+    settled(arena, run)
+
+    assert run.status == "completed"
+    assert run.output["attempt"] == 0
+    assert run.output["pid"] != left
+
+
+def test_a_worker_told_to_stop_finishes_a_body_that_ends_in_time(arena: Arena) -> None:
+    run = arena.start(load.single, fault={"work": "hang"})
+    busy = arena.begun(run)
+    worker = arena.worker
+    worker.send_signal(signal.SIGTERM)
+    wait_until(lambda: job_of(run).is_draining, what="note that the worker drains")
+
+    time_at_term = time.monotonic()
+    # Longer than a lease: it goes on renewing while it drains.
+    wait_until(lambda: time.monotonic() - time_at_term > LEASE_TTL * 1.5, what="patience")
+    ledger.note(run.id, "released")
+    wait_until(lambda: not worker.is_alive(), what="end of the worker")
+    settled(arena, run)
+
+    assert run.output == {"pid": busy, "attempt": 0}
+    assert calls(run) == [busy]
+
+
+def test_rolling_restarts_under_load_lose_nothing(arena: Arena) -> None:
+    restarted_at = time.monotonic()
+    restarts = 0
+
+    def roll() -> None:
+        nonlocal restarted_at, restarts
+        if restarts < 4 and time.monotonic() - restarted_at > 0.7:
+            # A grace that is too short, as an impatient orchestrator gives.
+            arena.worker.send_signal(signal.SIGTERM)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not arena.worker.is_alive(), 0.3)
+            arena.worker.kill()
+            restarts += 1
+            arena.ensure_worker()
+            restarted_at = time.monotonic()
+
+    report = arena.drive(sets=12, meanwhile=roll)
+
+    print(f"rolling restarts: {restarts}, {report}")
+    assert restarts >= 2
+
+
+def _is_stopped(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
