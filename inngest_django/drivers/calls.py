@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from inngest_django import clock
 from inngest_django.drivers.base import CallRequest, Op
+from inngest_django.drivers.bodies import Bodies, HookFailedError
 from inngest_django.drivers.replay import (
     Body,
     Branch,
@@ -17,33 +18,26 @@ from inngest_django.drivers.replay import (
     StepIds,
     body_now,
     branch_now,
-    inside_body,
     inside_branch,
 )
 from inngest_django.drivers.results import (
     Attempts,
     Found,
-    encode,
-    failure_kind,
     step_op,
 )
 from inngest_django.errors import (
-    AsyncUnsupportedError,
     InterruptSwallowedError,
     LeaseLostError,
     LimitExceededError,
-    NonRetriableError,
     OutsideStepError,
-    RetryAfterError,
     StepError,
-    StepNestedError,
     StepUsageError,
 )
 from inngest_django.events import Event
 from inngest_django.functions.function import Function
 from inngest_django.functions.middleware import MiddlewareStack, send_through
 from inngest_django.states import OpKind
-from inngest_django.steps.calling import Calling, is_async_callable, run_now
+from inngest_django.steps.calling import Calling
 from inngest_django.steps.interrupts import Interrupt, is_interrupt
 from inngest_django.steps.memos import Memo, StepMemos, fresh
 from inngest_django.steps.specs import BodySpec, Site, Spec
@@ -51,7 +45,6 @@ from inngest_django.steps.specs import BodySpec, Site, Spec
 # A step that fails for these reasons gives its code to a run that fails by it; all other
 # reasons are the author's and read "step_errored".
 _KEPT_CODES = frozenset({"output_unserializable", "step_nested"})
-_PASSING = (NonRetriableError, RetryAfterError)
 
 
 class Call:
@@ -91,6 +84,7 @@ class Call:
         self._stack = stack
         self._calling = calling
         self._ids = StepIds()
+        self._bodies = Bodies(function=function, calling=calling)
         self._one_body = OneBody(is_async=calling.is_async)
         self._site = Site(function_id=function.id, zone=request.time_zone)
         self._thread = threading.get_ident()
@@ -275,7 +269,7 @@ class Call:
         branch.unwound_by = self._strand()
         raise Interrupt
 
-    def _fail(self, error: BaseException) -> NoReturn:
+    def _fail(self, error: BaseException | None) -> NoReturn:
         """End the call with an error that the handler cannot catch."""
         self.fault = self.fault or error
         self.is_over = True
@@ -375,11 +369,7 @@ class Call:
     async def _run(  # noqa: RET503 - the end unwinds
         self, spec: BodySpec, found: Found, branch: Branch
     ) -> Any:
-        if spec.is_transaction and is_async_callable(spec.handler):
-            raise StepUsageError(
-                f"{self._site.of('handler', spec.step_id)} is async; a transaction needs a"
-                " plain function. Use the ORM's plain methods in it."
-            )
+        self._bodies.check(spec, self._request)
         body = Body(call=self, key=f"{self._request.run_id}:{found.hashed_id}")
         async with self._one_body.turn(body) as is_free:
             if not is_free or self.is_over:
@@ -391,100 +381,42 @@ class Call:
             if spec.is_transaction:
                 await self._run_transaction(spec, found, body)
             else:
-                await self._run_body(spec, found, body)
+                await self._bodies.run(spec, found, body, self._attempts)
                 if await self._checkpoint(found, branch):
                     return spec.result(found.output, self._function)
-        self._report_body(found, branch)
-
-    def _report_body(self, found: Found, branch: Branch) -> NoReturn:
         self.is_over = True
         if not self.ops or self.ops[-1].hashed_id != found.hashed_id:
             self.found.append(found)
         self._unwind(branch, found.name)
 
-    async def _run_body(self, spec: BodySpec, found: Found, body: Body) -> None:
-        try:
-            with inside_body(body):
-                if self._calling.is_async and is_async_callable(spec.handler):
-                    value = await spec.handler(*spec.args)
-                elif self._calling.is_async:
-                    value = await self._calling.settled(
-                        await self._calling.on_thread(spec.handler, *spec.args)
-                    )
-                else:
-                    value = spec.handler(*spec.args)
-            self._refuse_nested(body)
-            found.output = encode(value, self._function, spec.output_type, step_id=spec.step_id)
-        except BaseException as error:  # noqa: BLE001 - sorted out there
-            self._take_error(error, found, body)
-
     async def _run_transaction(self, spec: BodySpec, found: Found, body: Body) -> None:
-        transact = self._request.transact
-        if transact is None:
-            raise StepUsageError(
-                f'Step "{spec.step_id}" is a transaction, and this call has no database.'
-            )
-
-        def work() -> Op:
-            with inside_body(body):
-                value = spec.handler(*spec.args)
-            self._refuse_nested(body)
-            if hasattr(value, "__await__"):
-                if hasattr(value, "close"):
-                    value.close()
-                raise AsyncUnsupportedError(
-                    f"{self._site.of('handler', spec.step_id)} returned an awaitable; a"
-                    " transaction needs a plain function."
-                )
-            found.output = encode(value, self._function, spec.output_type, step_id=spec.step_id)
-            return run_now(report()) if self._stack.is_empty else self._calling.from_thread(report)
-
         async def report() -> Op:
             # The result is stored in the body's transaction, so that the hooks that change
             # it come before its end.
             await self.end_new_code()
-            op = await step_op(found, self._stack, self._attempts)
-            if op.kind is not OpKind.STEP_RUN:
-                raise _RefusedError(op)
-            return op
+            return await step_op(found, self._stack, self._attempts)
 
         try:
-            self.ops.append(await self._calling.on_thread(transact, work))
-        except _RefusedError as refused:
-            self.ops.append(refused.op)
-        except LeaseLostError as error:
-            self._fail(error)
-        except BaseException as error:  # noqa: BLE001 - sorted out there
-            self._take_error(error, found, body)
-
-    def _refuse_nested(self, body: Body) -> None:
-        if body.is_nested:
-            raise StepNestedError
-
-    def _take_error(self, error: BaseException, found: Found, body: Body) -> None:
-        """Make a body's error the step's, or let it pass on."""
-        if body.is_nested:
-            error = StepNestedError()
-        elif isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
-            error = error.__cause__  # No coroutine can raise it as it is.
-        elif isinstance(error, _PASSING) or not _is_failure(error):
-            raise error
-        found.kind = failure_kind(error, self._attempts)
-        found.error = error
-        found.output = None
+            op = await self._bodies.run_transaction(
+                spec, found, body, self._attempts, self._request, report
+            )
+        except (LeaseLostError, HookFailedError) as error:
+            self._fail(error.__cause__ if isinstance(error, HookFailedError) else error)
+        if op is not None:
+            self.ops.append(op)
 
     async def _checkpoint(self, found: Found, branch: Branch) -> bool:
         """Store a result to go on with it; False to unwind."""
         record = self._request.record
         if record is None or self._request.target is not None or found.error is not None:
             return False
-        op = await step_op(found, self._stack, self._attempts)
-        if op.kind is not OpKind.STEP_RUN:
-            self.ops.append(op)
-            return False
         try:
+            op = await step_op(found, self._stack, self._attempts)
+            if op.kind is not OpKind.STEP_RUN:
+                self.ops.append(op)
+                return False
             memo = await self._calling.on_thread(record, op)
-        except LeaseLostError as error:
+        except Exception as error:  # noqa: BLE001 - a hook's, or the engine's; not the handler's
             self._fail(error)
         if memo is None:
             self.ops.append(dataclasses.replace(op, is_recorded=True))
@@ -495,24 +427,3 @@ class Call:
         branch.decided_at = max(branch.decided_at, memo.revision)
         found.output = fresh(memo.value)
         return True
-
-
-class _RefusedError(Exception):
-    """Rolls a transaction back whose result cannot be stored."""
-
-    def __init__(self, op: Op) -> None:
-        super().__init__()
-        self.op = op
-
-
-def _is_failure(error: BaseException) -> bool:
-    """Whether an exception is the body's failure rather than the end of this process."""
-    if isinstance(error, Exception | SystemExit):
-        return True
-    if isinstance(error, asyncio.CancelledError):
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            return True
-        return task is not None and not task.cancelling()
-    return False

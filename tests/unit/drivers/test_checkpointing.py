@@ -188,7 +188,7 @@ def test_async_body_of_a_transaction_is_refused(is_async: bool) -> None:
 def test_awaitable_result_of_a_transaction_is_refused_and_rolled_back() -> None:
     async def body() -> None: ...
 
-    engine = run(function(lambda ctx: ctx.step.transaction("t", body), retries=3))
+    engine = run(function(lambda ctx: ctx.step.transaction("t", lambda: body()), retries=3))  # noqa: PLW0108
 
     assert engine.attempts == {"t": 1}
     assert engine.error["name"] == AsyncUnsupportedError.__name__

@@ -497,3 +497,24 @@ def test_discovered_nothing_still_ends_with_before_response() -> None:
     assert response == Discovered()
     assert log[-1] == "before_response"
     assert "transform_output" not in log
+
+
+@pytest.mark.parametrize("options", [{"checkpointing": True}, {}])
+def test_hook_that_raises_beside_a_stored_result_is_not_caught_by_the_function(
+    options: Any,
+) -> None:
+    class Broken(MiddlewareSync):
+        def transform_output(self, result: TransformOutputResult) -> None:
+            if result.step is not None:
+                raise ValueError("from the hook")
+
+    def handler(ctx: Any) -> Any:
+        try:
+            return ctx.step.run("a", lambda: 1) if options else ctx.step.transaction("a", int)
+        except Exception:
+            return "rescued"
+
+    engine = run(function(handler, middleware=[Broken]), **options)
+
+    assert engine.error["message"] == "from the hook"
+    assert engine.pieces == {}
