@@ -116,9 +116,7 @@ class Page:
             for number, line in enumerate(lines)
             if line.startswith("|")
             and not re.fullmatch(r"[|:\- ]+", line)
-            and not (
-                number + 1 < len(lines) and re.fullmatch(r"\|[|:\- ]+", lines[number + 1])
-            )
+            and not (number + 1 < len(lines) and re.fullmatch(r"\|[|:\- ]+", lines[number + 1]))
         ]
 
 

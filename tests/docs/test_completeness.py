@@ -18,9 +18,9 @@ from django.urls import URLPattern
 import inngest_django
 from inngest_django import conf, experimental, signals, urls
 from inngest_django import django as django_module
+from inngest_django.admin import actions
 from inngest_django.api import ingest as api_ingest
 from inngest_django.api import runs as api_runs
-from inngest_django.admin import actions
 from inngest_django.engine import ingest, retries
 from inngest_django.errors import InngestError
 from inngest_django.expressions import guards, lowering
@@ -36,8 +36,20 @@ PACKAGE = ROOT / "inngest_django"
 COMMANDS = sorted(path.stem for path in (PACKAGE / "management/commands").glob("inngest_*.py"))
 # Of Django's own, and said once for all commands.
 _EVERY_COMMANDS_OPTIONS = frozenset(
-    "--help -h --version --verbosity -v --settings --pythonpath --traceback --no-color"
-    " --force-color --skip-checks --json".split()
+    [
+        "--help",
+        "-h",
+        "--version",
+        "--verbosity",
+        "-v",
+        "--settings",
+        "--pythonpath",
+        "--traceback",
+        "--no-color",
+        "--force-color",
+        "--skip-checks",
+        "--json",
+    ]
 )
 
 
@@ -177,9 +189,7 @@ def test_commands_page_has_no_other_option(name: str) -> None:
 
 def test_commands_page_has_the_doctors_checks() -> None:
     section = page("reference/commands.md").section("inngest_doctor")
-    checks = {
-        name.removeprefix("check_") for name in vars(diagnosis) if name.startswith("check_")
-    }
+    checks = {name.removeprefix("check_") for name in vars(diagnosis) if name.startswith("check_")}
 
     assert _first_cells(section) == checks
 

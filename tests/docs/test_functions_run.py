@@ -14,8 +14,8 @@ from django.test import override_settings
 
 from inngest_django import Event, SendEventsError, expressions
 from inngest_django.functions import registry
-from inngest_django.models import Run
 from inngest_django.models import Event as EventRow
+from inngest_django.models import Run
 from project.shop.models import Customer, Order, Product
 from tests.docs.execution import Executed, execute
 from tests.docs.pages import page, pages
@@ -94,6 +94,23 @@ def test_replay_example_draws_once(read: Any) -> None:
     assert run.output == steps_of(run)["draw"].output
 
 
+def test_replay_example_of_checkpointing_takes_one_call(
+    read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = read("explanation/how-steps-replay.md")
+    calls = []
+    handler = reader.page["tally"].handler
+    monkeypatch.setattr(
+        reader.page["tally"], "handler", lambda ctx: calls.append(ctx.attempt) or handler(ctx)
+    )
+
+    run = reader.start("tally")
+
+    assert run.output == 10
+    assert len(steps_of(run)) == 5
+    assert len(calls) == 1
+
+
 # Sending -------------------------------------------------------------------------------
 
 
@@ -110,12 +127,16 @@ def test_sending_inside_atomic_acts_on_commit_and_never_after_a_rollback(read: A
     reader = read("how-to/send-events.md")
     order = _order("7")
 
+    def pay_and_fail() -> None:
+        with transaction.atomic():
+            reader.page["mark_paid"](order)
+            raise ZeroDivisionError
+
     reader.page["mark_paid"](order)
     reader.engine.idle()
     committed = len(reader.runs("thank"))
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
-        reader.page["mark_paid"](order)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        pay_and_fail()
     reader.engine.idle()
 
     assert committed == 1

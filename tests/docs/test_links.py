@@ -23,9 +23,11 @@ def test_inner_links_lead_to_files_and_headings_that_exist(one: Page) -> None:
     dead = []
     for link, path, anchor in _inner(one):
         target = (one.path.parent / path).resolve() if path else one.path
-        if not target.exists() or not target.is_relative_to(ROOT):
-            dead.append(link)
-        elif anchor and target.suffix == ".md" and anchor not in Page(target).anchors():
+        if (
+            not target.exists()
+            or not target.is_relative_to(ROOT)
+            or (anchor and target.suffix == ".md" and anchor not in Page(target).anchors())
+        ):
             dead.append(link)
 
     assert dead == []

@@ -28,9 +28,11 @@ def test_lines_hold_one_sentence(one: Page) -> None:
         if line.startswith("|"):
             continue
         text = re.sub(r"`[^`]*`", "x", re.sub(r"^(\s*\d+\.|#+ (\d+\.)?) ", "", line))
-        for end in re.finditer(r"[a-z0-9)`x][.!?] (?=[A-Z`\[])", text):
-            if not text[: end.end()].rstrip().endswith(_ABBREVIATIONS):
-                several.append(f"{one.name}:{number}: {line}")
+        several += [
+            f"{one.name}:{number}: {line}"
+            for end in re.finditer(r"[a-z0-9)`x][.!?] (?=[A-Z`\[])", text)
+            if not text[: end.end()].rstrip().endswith(_ABBREVIATIONS)
+        ]
 
     assert several == []
 

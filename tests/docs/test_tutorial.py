@@ -39,8 +39,12 @@ class Newcomer:
         self.log = self.folder / "dev.log"
 
     def _command(self, start: str) -> str:
+        return next(line for line in self._commands() if line.startswith(start))
+
+    @staticmethod
+    def _commands() -> list[str]:
         lines = "".join(block.code for block in TUTORIAL.blocks("console")).splitlines()
-        return next(line for line in (l.removeprefix("$ ") for l in lines) if line.startswith(start))
+        return [line.removeprefix("$ ") for line in lines]
 
     def _say(self, command: str, *, cwd: Path | None = None) -> str:
         words = shlex.split(command)
@@ -99,8 +103,7 @@ class Newcomer:
 
     def send(self, number: int) -> str:
         """Run the tutorial's n-th ``inngest_send``; return the event's id."""
-        lines = "".join(block.code for block in TUTORIAL.blocks("console")).splitlines()
-        sends = [line.removeprefix("$ ") for line in lines if "inngest_send" in line]
+        sends = [line for line in self._commands() if "inngest_send" in line]
         return str(json.loads(self._say(sends[number] + " --json"))["ids"][0])
 
     def run(self, event_id: str) -> dict[str, Any]:
