@@ -9,11 +9,12 @@ from __future__ import annotations
 import collections
 import threading
 
-from inngest_django.engine.hot_path import Leased, StepRow, load_steps
+from inngest_django.engine.hot_path import Leased, NewStep, StepRow, load_steps
 from inngest_django.states import STEP_SETTLED
 
 MAX_RUNS = 256
 MAX_CHARACTERS = 64 * 1024 * 1024
+_ROW_CHARACTERS = 200  # What a row weighs besides its texts.
 
 
 class _Known:
@@ -46,7 +47,7 @@ def steps_of(leased: Leased) -> list[StepRow]:
         if row.status in STEP_SETTLED and row.revision is not None:
             known.rows[row.hashed_id] = row
             known.revision = max(known.revision, row.revision)
-            known.characters += len(row.output or "") + len(row.error or "") + 200
+            known.characters += len(row.output or "") + len(row.error or "") + _ROW_CHARACTERS
         else:
             open_rows.append(row)
     known.revision = max(known.revision, leased.revision)
@@ -64,6 +65,21 @@ def steps_of(leased: Leased) -> list[StepRow]:
             _runs.clear()
             _characters = 0
     return rows
+
+
+def add(run_id: str, step: NewStep, *, step_id: int, revision: int) -> None:
+    """Keep a step that this process has just recorded, if it knew all the ones before it."""
+    global _characters
+    row = StepRow(step_id, step.hashed_id, step.op, step.status, step.output, step.error, revision)
+    with _lock:
+        known = _runs.get(run_id)
+        if known is None or known.revision != revision - 1:
+            return
+        known.rows[row.hashed_id] = row
+        known.revision = revision
+        size = len(row.output or "") + len(row.error or "") + _ROW_CHARACTERS
+        known.characters += size
+        _characters += size
 
 
 def forget(run_id: str) -> None:

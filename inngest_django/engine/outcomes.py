@@ -100,10 +100,12 @@ def _exchange(leased: Leased, response: CallResponse) -> bool:
     op = response.ops[0]
     if op.kind is not OpKind.STEP_RUN:
         return False
-    written = hot_path.record_and_enter(leased, new_step(op, status=StepStatus.COMPLETED))
+    step = new_step(op, status=StepStatus.COMPLETED)
+    written = hot_path.record_and_enter(leased, step)
     if written is None:
         return False
-    job_id, step_id = written
+    job_id, step_id, revision = written
+    memo_cache.add(leased.run_id, step, step_id=step_id, revision=revision)
     pieces.announce_step(
         leased.run_id,
         leased.function_id,
@@ -144,6 +146,7 @@ def checkpoint(leased: Leased, op: Op, *, ttl: dt.timedelta) -> int | None:
     crash_points.reach("checkpoint.committed")
     if written is None:
         return None
+    memo_cache.add(leased.run_id, step, step_id=written[1], revision=written[0])
     pieces.announce_step(
         leased.run_id,
         leased.function_id,

@@ -46,7 +46,7 @@ def can_exchange() -> bool:
     )
 
 
-def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int] | None:
+def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int, int] | None:
     """Record the step that an entry ran, and replace its job by the next entry.
 
     ORM form: the run's lock; the token's check; ``bump``; ``insert_settled_step``;
@@ -54,7 +54,8 @@ def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int] | None:
     pieces: nothing can settle meanwhile, so that there is no join to decide.
 
     Returns:
-        The ids of the new job and of the step, or None when the lease or the run is gone.
+        The ids of the new job and of the step, and the run's revision; None when the lease
+        or the run is gone.
     """
     now = transactions.now_sql()
     started, started_params = _started(step)
@@ -68,10 +69,10 @@ def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int] | None:
         f" SELECT run_id, NULL, 'enter', function_id, {now}, 0, NULL::bigint,"
         f" NULL::timestamptz, '', false, 0, 0, {now_plus(HINT_GRACE.total_seconds())}, 0, ''"
         " FROM held RETURNING id)"
-        " SELECT job.id, (SELECT id FROM step) FROM job; COMMIT",
+        " SELECT job.id, (SELECT id FROM step), (SELECT revision FROM bumped) FROM job; COMMIT",
         (leased.run_id, leased.job_id, leased.token, *step_values(step), *started_params),
     )
-    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+    return (int(rows[0][0]), int(rows[0][1]), int(rows[0][2])) if rows else None
 
 
 def record_and_go_on(leased: Leased, step: NewStep, *, ttl: float) -> tuple[int, int] | None:
