@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig
@@ -25,10 +24,11 @@ class InngestDjangoConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what the app needs in every process; opens no connection of any kind."""
-        from inngest_django import sqlite
-        from inngest_django.dispatch import beat, worker  # noqa: F401 - receivers connect
+        from inngest_django import checks, sqlite  # noqa: F401 - checks register themselves
+        from inngest_django.dispatch import beat, worker  # noqa: F401 - so do receivers
         from inngest_django.dispatch.publisher import CeleryPublisher
         from inngest_django.engine import hints
+        from inngest_django.functions import registry
 
         connection_created.connect(sqlite.prepare, dispatch_uid="inngest_django.sqlite")
         post_migrate.connect(
@@ -38,18 +38,11 @@ class InngestDjangoConfig(AppConfig):
             beat.ensure_periodic_tasks, sender=self, dispatch_uid="inngest_django.beat"
         )
         hints.install(CeleryPublisher())
-        if find_spec("inngest_django.functions.registry") is None:
-            return
-        from inngest_django import checks  # noqa: F401 - they register themselves
-        from inngest_django.functions import registry
-
         registry.discover()
 
 
 def register_functions(*, using: str, **_: Any) -> None:
     """Write the registered functions to their table, once it exists."""
-    if find_spec("inngest_django.functions.registry") is None:
-        return
     from django.db import connections, transaction
 
     from inngest_django import conf

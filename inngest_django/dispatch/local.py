@@ -139,6 +139,7 @@ def _local_broker(app: Any) -> Iterator[None]:
     """Put the in-process transport in the place of the app's broker."""
     # Celery reads these before its configuration.
     variables = {name: os.environ.pop(name) for name in _BROKER_VARIABLES if name in os.environ}
+    app.conf.get("broker_url")  # Reads the configuration, which replaces what ``conf`` is.
     changes = app.conf.changes
     before = {key: changes[key] for key in _CONFIGURATION if key in changes}
     consumed = app.amqp.queues._consume_from  # noqa: SLF001 - the worker selects, nothing unselects

@@ -20,8 +20,6 @@ from inngest_django.dispatch.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 
-_ORPHANED = 70  # Exit code.
-
 
 class _Process:
     """State of this worker's main process."""
@@ -29,8 +27,6 @@ class _Process:
     def __init__(self) -> None:
         self.pid = 0
         self.ticker: Ticker | None = None
-        # Its writing end lives in the main process alone: end of file means that it died.
-        self.pipe: tuple[int, int] | None = None
 
 
 _main = _Process()
@@ -53,8 +49,6 @@ def on_init(sender: Any = None, **_: Any) -> None:
     from inngest_django.engine import leases, sync
 
     _main.pid = os.getpid()
-    if _main.pipe is None:
-        _main.pipe = os.pipe()
     connections.keep_open(getattr(sender, "app", None))
     leases.stop_draining()
     try:
@@ -74,7 +68,11 @@ def on_ready(**_: Any) -> None:
 
 
 def on_child(**_: Any) -> None:
-    """In each pool process; the solo pool sends this too, in the main process."""
+    """In each pool process; the solo pool sends this too, in the main process.
+
+    What happens when the main process dies needs nothing here: on Linux, Celery has the
+    kernel kill its children then.
+    """
     if os.getpid() == _main.pid:
         return
     _main.ticker = None
@@ -84,13 +82,6 @@ def on_child(**_: Any) -> None:
             # the session of the parent.
             _inherited.append(connection.connection)
             connection.connection = None
-    if _main.pipe is not None:
-        reading, writing = _main.pipe
-        os.close(writing)
-        _main.pipe = None
-        threading.Thread(
-            target=_exit_when_orphaned, args=(reading,), name="inngest-orphan", daemon=True
-        ).start()
 
 
 def on_shutting_down(**_: Any) -> None:
@@ -112,18 +103,6 @@ def _drain() -> None:
         _main.ticker.stop()
     leases.start_draining()
     connections.close_all()
-
-
-def _exit_when_orphaned(reading: int) -> None:
-    """End a pool process whose main process died.
-
-    Nobody would stop it or replace it, while it went on renewing its lease. Its job is taken
-    over when that lease expires, as after any other crash.
-    """
-    while os.read(reading, 1):
-        pass
-    logger.error("The worker's main process is gone: pool process %s ends.", os.getpid())
-    os._exit(_ORPHANED)
 
 
 _inherited: list[Any] = []

@@ -20,7 +20,6 @@ from inngest_django.dispatch.publisher import CeleryPublisher
 from inngest_django.engine.hints import JobHint
 from inngest_django.functions import registry
 from inngest_django.models import Function
-
 from tests import ledger, processes
 from tests.dispatch import probe
 from tests.processes import Process, wait_until

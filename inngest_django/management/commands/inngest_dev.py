@@ -279,13 +279,15 @@ def _supervise(listening: socket.socket | None) -> int:
     restarts = 0
     while True:
         environment[_RESTARTS] = str(restarts)
+        started_with = _code_times()
         code = _run_child(environment)
         if code == _RELOAD:
             restarts += 1
         elif code and restarts:
             # A half-written file: what worked before will work again.
             sys.stderr.write("Ended with an error. Waiting for a change of the code.\n")
-            _wait_for_change()
+            while _code_times() == started_with:
+                time.sleep(0.5)  # noqa: TID251 - nothing else to do
         else:
             return code
 
@@ -306,8 +308,5 @@ def _run_child(environment: dict[str, str]) -> int:
                 child.kill()
 
 
-def _wait_for_change() -> None:
-    reloader = autoreload.StatReloader()
-    before = dict(reloader.snapshot_files())
-    while dict(reloader.snapshot_files()) == before:
-        time.sleep(0.5)  # noqa: TID251 - nothing else to do
+def _code_times() -> dict[Any, float]:
+    return dict(autoreload.StatReloader().snapshot_files())
