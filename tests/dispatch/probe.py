@@ -25,6 +25,9 @@ app.autodiscover_tasks()
 
 @signals.worker_init.connect
 def put_probe_in_place(**_: Any) -> None:
+    if "PROBE_KEY" not in os.environ:
+        # Imported into the tests' own process, whose in-process worker is somebody else's.
+        return
     from inngest_django.engine import executor, recovery
 
     tick = recovery.tick
