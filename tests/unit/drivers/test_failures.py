@@ -266,6 +266,21 @@ def test_nested_step_fails_the_outer_one_whatever_the_body_does(inner: Any, is_a
     assert engine.error["message"] == "Nested steps are not supported."
 
 
+async def nested_plainly(ctx: Any) -> Any:
+    async def body() -> Any:
+        return await ctx.step.run("inner", lambda: 1)
+
+    return await ctx.step.run("outer", body)
+
+
+@pytest.mark.parametrize("fn", both(nested_plainly, retries=3))
+def test_nested_step_fails_the_outer_one_when_the_body_lets_it(fn: Function) -> None:
+    engine = run(fn)
+
+    assert engine.attempts == {"outer": 1}
+    assert engine.error["code"] == "step_nested"
+
+
 def test_step_limit_refuses_the_next_step_past_user_code() -> None:
     def handler(ctx: Any) -> Any:
         for n in range(5):
