@@ -145,6 +145,7 @@ def test_error_that_left_the_connection_usable_does_not_close_it(fixup: DjangoFi
     assert connection.errors_occurred is False
 
 
+@pytest.mark.sqlite  # PostgreSQL's own backend would look for its pool
 @pytest.mark.django_db(transaction=True)
 def test_connection_of_a_pool_is_returned(
     fixup: DjangoFixup, monkeypatch: pytest.MonkeyPatch
