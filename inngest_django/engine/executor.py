@@ -17,10 +17,13 @@ from inngest_django.drivers.base import CallRequest, Discovered, Driver, Op, Ste
 from inngest_django.drivers.in_process import InProcessDriver
 from inngest_django.durations import parse_duration
 from inngest_django.engine import (
+    bodies,
+    claims,
     crash_points,
     hints,
     hot_path,
     leases,
+    losses,
     memo_cache,
     outcomes,
     retries,
@@ -95,9 +98,9 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
         _release_unknown(leased)
         return ()
     if leased.was_lost:
-        outcomes.record_loss(leased)
+        losses.record(leased)
     if _is_lost_for_good(leased, function):
-        outcomes.fail_lost(leased)
+        losses.end_piece(leased)
         return ()
     if leased.run_status is RunStatus.QUEUED:
         if not hot_path.begin_run(leased.run_id):
@@ -172,7 +175,7 @@ class _Recorder:
             return None
         asked_at = time.monotonic()
         ttl = conf.get().LEASE_TTL
-        revision = outcomes.checkpoint(self.leased, op, ttl=ttl)
+        revision = bodies.checkpoint(self.leased, op, ttl=ttl)
         if revision is None:
             raise LeaseLostError("the lease was lost while the step's body ran")
         self.lease.renewed = asked_at
@@ -299,11 +302,11 @@ def _transactor(leased: Leased, function: Function) -> Callable[[Callable[[], Op
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
             if op.kind is not OpKind.STEP_RUN:
                 raise AssertionError("a transaction body reports its result only")
-            outcome = outcomes.begin(cursor, leased, max_attempts=function.max_attempts)
-            if outcome is None:
+            claim = claims.take(cursor, leased, max_attempts=function.max_attempts)
+            if claim is None:
                 raise LeaseLostError("the lease was lost while the step's body ran")
-            outcomes.write_body(outcome, op)
-            execute_after_commit(outcome.hints)
+            bodies.write_body(claim, op)
+            execute_after_commit(claim.hints)
         crash_points.reach("transaction.committed")
         return dataclasses.replace(op, is_recorded=True)
 

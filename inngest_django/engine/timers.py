@@ -6,7 +6,15 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from inngest_django.engine import crash_points, hot_path, pieces, routing, transactions, waits
+from inngest_django.engine import (
+    crash_points,
+    hot_path,
+    matching,
+    pieces,
+    stamping,
+    transactions,
+    waits,
+)
 from inngest_django.engine.cancellation import close as cancel_run
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import LockedRun
@@ -25,7 +33,7 @@ def work(job_id: int, token: int) -> None:
         return
     if job.kind == JobKind.WAIT:
         # Events that were committed before the expiry count, even when the router is behind.
-        routing.stamp()
+        stamping.stamp()
     crash_points.reach("timer.start")
     action = _ACTIONS[JobKind(job.kind)]
 
@@ -52,7 +60,7 @@ def _settle_wait(cursor: Any, run: LockedRun, job: Job) -> list[JobHint]:
     row = Run.objects.only("event_id", "event_ids").get(pk=run.id)
     event = waits.find_event(wait, own_ids=frozenset(row.event_ids or [row.event_id]))
     if event is not None:
-        return routing.settle_match(
+        return matching.settle_match(
             cursor, run, wait=wait, event=event, job=job, step_name=_name(job)
         )
     if wait.expires_at is not None and wait.expires_at <= run.now:
@@ -137,7 +145,7 @@ def scan_rules(run_id: str) -> bool:
     Its first entry does so before the call: a cancelling event may be routed between the
     trigger and the insert of the rule. Returns whether the run is still live.
     """
-    routing.stamp()
+    stamping.stamp()
 
     def scan() -> bool:
         with transactions.write() as cursor:

@@ -12,7 +12,7 @@ from typing import Any
 
 from inngest_django import clock
 from inngest_django.client import Inngest
-from inngest_django.engine import executor, hints, recovery, routing, transactions
+from inngest_django.engine import executor, recovery, routing, transactions
 from inngest_django.engine.hints import JobHint
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.models import Event, Job, Run, Step

@@ -10,7 +10,16 @@ import pytest
 from django.contrib.auth.models import Group
 
 from inngest_django.client import Inngest
-from inngest_django.engine import cancellation, crash_points, executor, hot_path, recovery, routing, transactions
+from inngest_django.engine import (
+    cancellation,
+    crash_points,
+    executor,
+    hot_path,
+    recovery,
+    routing,
+    stamping,
+    transactions,
+)
 from inngest_django.errors import StepError
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
@@ -456,9 +465,7 @@ def test_a_worker_that_dies_before_the_scan_leaves_the_wait_to_its_job(
 def test_the_runs_own_event_never_resumes_it(engine: Engine, client: Inngest) -> None:
     @declare(client)
     def waiter(ctx):
-        event = ctx.step.wait_for_event(
-            "w", event="test/started", timeout="1h", lookback="run"
-        )
+        event = ctx.step.wait_for_event("w", event="test/started", timeout="1h", lookback="run")
         return event.data if event else None
 
     run = engine.start("test/started", {"n": 1})
@@ -675,15 +682,13 @@ def test_a_cancel_rule_sees_an_event_that_was_routed_before_it_was_stored(
     """Row 4: the first entry compares the rules with what came in between."""
     from inngest_django.functions.flow_control import Cancel
 
-    @declare(
-        client, cancel=[Cancel(event="test/stop", if_exp="event.data.id == async.data.id")]
-    )
+    @declare(client, cancel=[Cancel(event="test/stop", if_exp="event.data.id == async.data.id")])
     def stoppable(ctx):
         return "ran"
 
     event_id = engine.send("test/started", {"id": 1})
     engine.send("test/stop", {"id": 1})
-    routing.stamp()
+    stamping.stamp()
     # The stop is routed by somebody whose scan ran before the run existed.
     Event.objects.filter(name="test/stop").update(routed_at=transactions.now())
     engine.idle()

@@ -1,0 +1,208 @@
+"""Matching: resuming the waits, and cancelling the runs, that arriving events match."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import Error as DatabaseError
+
+from inngest_django import expressions
+from inngest_django.engine import cancellation, crash_points, pieces, transactions, waits
+from inngest_django.engine.hints import JobHint, execute_after_commit
+from inngest_django.engine.hot_path import LockedRun
+from inngest_django.models import (
+    Event,
+    Job,
+    Run,
+    Step,
+    Wait,
+    WaitKey,
+    WaitKind,
+    WaitShape,
+    WaitStatus,
+)
+from inngest_django.serialization import dumps
+from inngest_django.states import RUN_LIVE, JobKind, RunStatus, StepStatus
+
+logger = logging.getLogger(__name__)
+
+RUN_CHUNK = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Match:
+    wait_id: int
+    run_id: str
+    event: Event
+
+
+def settle_waits(batch: Sequence[Event]) -> list[Event]:
+    """Settle the waits that the events match; returns the events for which that worked."""
+    matches = _matches(batch)
+    if not matches:
+        return list(batch)
+    failed: set[str] = set()
+    by_run: dict[str, list[_Match]] = defaultdict(list)
+    for match in matches:
+        by_run[match.run_id].append(match)
+    run_ids = sorted(by_run)
+    for first in range(0, len(run_ids), RUN_CHUNK):
+        chunk = {run_id: by_run[run_id] for run_id in run_ids[first : first + RUN_CHUNK]}
+        failed |= _settle_chunk_or_singly(chunk)
+    return [event for event in batch if event.id not in failed]
+
+
+def _settle_chunk_or_singly(chunk: Mapping[str, list[_Match]]) -> set[str]:
+    try:
+        transactions.retrying(lambda: _settle_chunk(chunk), tries=2)
+    except DatabaseError:
+        if transactions.connection().in_atomic_block:
+            raise
+    else:
+        return set()
+    failed: set[str] = set()
+    for run_id, found in chunk.items():
+        try:
+            _settle_chunk({run_id: found})
+        except DatabaseError:
+            logger.warning("run is locked, its events wait", extra={"run_id": run_id})
+            failed |= {match.event.id for match in found}
+    return failed
+
+
+def _matches(batch: Sequence[Event]) -> list[_Match]:
+    shapes: dict[str, list[str]] = defaultdict(list)
+    for name, spec in WaitShape.objects.filter(
+        event_name__in={event.name for event in batch}
+    ).values_list("event_name", "spec"):
+        shapes[name].append(spec)
+    keys_of = {
+        event.id: expressions.keys_of(
+            event.payload(), event_name=event.name, shapes=shapes[event.name]
+        ).keys
+        for event in batch
+    }
+    found = []
+    every = sorted(set().union(*keys_of.values()))
+    rows: dict[int, list[Wait]] = defaultdict(list)
+    for first in range(0, len(every), 500):
+        for entry in (
+            WaitKey.objects.filter(key__in=every[first : first + 500], wait__status=WaitStatus.OPEN)
+            .select_related("wait")
+            .iterator(chunk_size=2000)
+        ):
+            rows[entry.key].append(entry.wait)
+    if not rows:
+        return []
+    for event in batch:
+        payload = event.payload()
+        seen: set[int] = set()
+        for key in keys_of[event.id]:
+            for wait in rows.get(key, ()):
+                if wait.pk in seen or not _is_eligible(wait, event):
+                    continue
+                seen.add(wait.pk)
+                if waits.is_match(wait, waits.compiled(wait), payload):
+                    found.append(_Match(wait.pk, wait.run_id, event))
+    return found
+
+
+def _is_eligible(wait: Wait, event: Event) -> bool:
+    return (
+        wait.event_name == event.name
+        and event.seq is not None
+        and wait.floor_seq < event.seq
+        and (wait.expires_at is None or event.received_at <= wait.expires_at)
+    )
+
+
+def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
+    with transactions.write() as cursor:
+        if transactions.is_postgresql():
+            # A stalled outcome that holds one run must not hold up the others.
+            cursor.execute("SET LOCAL lock_timeout = '1s'")
+        locked = _lock_runs(cursor, chunk)
+        found = sorted(
+            (match for run_id in locked for match in chunk[run_id]),
+            key=lambda match: (match.run_id, match.event.seq or 0),
+        )
+        open_waits = {
+            wait.pk: wait
+            for wait in Wait.objects.filter(
+                pk__in={match.wait_id for match in found}, status=WaitStatus.OPEN
+            )
+        }
+        jobs = {
+            job.step_id: job
+            for job in Job.objects.filter(
+                step_id__in={w.step_id for w in open_waits.values() if w.step_id},
+                kind=JobKind.WAIT,
+            )
+            .order_by("id")
+            .select_for_update()
+        }
+        names = dict(Step.objects.filter(pk__in=list(jobs)).values_list("id", "name"))
+        hints: list[JobHint] = []
+        ended: set[str] = set()
+        for match in found:
+            wait = open_waits.pop(match.wait_id, None)
+            run = locked[match.run_id]
+            if wait is None or match.run_id in ended or _is_own(match):
+                continue
+            if wait.kind == WaitKind.CANCEL:
+                ended.add(match.run_id)
+                hints += cancellation.close(run, reason=f"cancelled by event {match.event.name}")
+            elif wait.step_id in jobs:
+                hints += settle_match(
+                    cursor,
+                    run,
+                    wait=wait,
+                    event=match.event,
+                    job=jobs[wait.step_id],
+                    step_name=names[wait.step_id],
+                )
+        execute_after_commit(hints)
+        crash_points.reach("route.settle_written")
+
+
+def _lock_runs(cursor: Any, run_ids: Iterable[str]) -> dict[str, LockedRun]:
+    """Lock live runs in the order of their ids, in a statement of its own."""
+    wanted = sorted(run_ids)
+    lock = "FOR NO KEY UPDATE" if transactions.is_postgresql() else ""
+    cursor.execute(
+        f"SELECT id, status, revision, floor_seq, {transactions.now_sql()} FROM inngest_run"
+        f" WHERE id IN ({transactions.in_list(len(wanted))}) ORDER BY id {lock}",
+        wanted,
+    )
+    return {
+        row[0]: LockedRun(row[0], RunStatus(row[1]), row[2], row[3], transactions.as_moment(row[4]))
+        for row in cursor.fetchall()
+        if RunStatus(row[1]) in RUN_LIVE
+    }
+
+
+def _is_own(match: _Match) -> bool:
+    run = Run.objects.only("event_id", "event_ids").get(pk=match.run_id)
+    return match.event.id in (run.event_ids or [run.event_id])
+
+
+def settle_match(
+    cursor: Any, run: LockedRun, *, wait: Wait, event: Event, job: Job, step_name: str
+) -> list[JobHint]:
+    """Resume the step of a wait with an event; the run's lock is held and the wait is open."""
+    Wait.objects.filter(pk=wait.pk).update(matched_event=event)
+    pieces.close_waits([wait.pk], status=WaitStatus.MATCHED, now=run.now)
+    return pieces.settle(
+        cursor,
+        run,
+        function_id=job.function_id,
+        step_id=job.step_id or 0,
+        job_id=job.pk,
+        name=step_name,
+        status=StepStatus.COMPLETED,
+        output=dumps(event.payload()),
+    )

@@ -1,0 +1,65 @@
+"""Stamping: giving committed events their place in the order.
+
+A short transaction of its own, one at a time, so that the order of ``seq`` is the order of
+commits, and what is committed at a moment is everything up to a number: the floor of waits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inngest_django.engine import crash_points, transactions
+from inngest_django.models import Counter, Event
+
+STAMP_BATCH = 500
+
+
+def stamp() -> int:
+    """Give committed events their place in the order; returns how many.
+
+    One at a time: the counter's row lock is held until the commit, and is taken in a
+    statement of its own, so that the update sees what the previous holder committed.
+    """
+    total = 0
+    while True:
+        count = transactions.retrying(_stamp_batch)
+        crash_points.reach("stamp.committed")
+        total += count
+        if count < STAMP_BATCH:
+            return total
+
+
+def _stamp_batch() -> int:
+    if not Event.objects.filter(seq__isnull=True, routed_at__isnull=True).exists():
+        return 0
+    on_postgresql = transactions.is_postgresql()
+    lock = "FOR NO KEY UPDATE SKIP LOCKED" if on_postgresql else ""
+    with transactions.write() as cursor:
+        if on_postgresql:
+            # Safe: any later durable commit flushes it, and a lost stamp is given again.
+            cursor.execute("SET LOCAL synchronous_commit = off")
+        last = _lock_counter(cursor)
+        cursor.execute(
+            "UPDATE inngest_event SET seq = n.place + %s FROM ("
+            " SELECT id AS event_id, row_number() OVER (ORDER BY id) AS place FROM ("
+            "  SELECT id FROM inngest_event WHERE seq IS NULL AND routed_at IS NULL"
+            f"  ORDER BY id LIMIT %s {lock}) AS batch) AS n"
+            " WHERE inngest_event.id = n.event_id",
+            (last, STAMP_BATCH),
+        )
+        count = int(cursor.rowcount)
+        if count:
+            cursor.execute("UPDATE inngest_counter SET last_seq = %s WHERE id = 1", (last + count,))
+        crash_points.reach("stamp.written")
+        return count
+
+
+def _lock_counter(cursor: Any) -> int:
+    lock = "FOR NO KEY UPDATE" if transactions.is_postgresql() else ""
+    for _ in range(2):
+        cursor.execute(f"SELECT last_seq FROM inngest_counter WHERE id = 1 {lock}")
+        row = cursor.fetchone()
+        if row is not None:
+            return int(row[0])
+        Counter.objects.bulk_create([Counter(id=1, last_seq=0)], ignore_conflicts=True)
+    raise AssertionError("the counter row cannot be created")
