@@ -50,14 +50,14 @@ def report(leased: Leased, response: CallResponse, *, max_attempts: int) -> Repo
             claim = claims.take(cursor, leased, max_attempts=max_attempts)
             if claim is None:
                 return Report(was_written=False)
-            crash_points.reach("claim.locked")
+            crash_points.reach("outcome.locked")
             _write(claim, response)
-            crash_points.reach("claim.written")
+            crash_points.reach("outcome.written")
             execute_after_commit(claim.hints)
             return Report(was_written=True, own_jobs=tuple(claim.own_jobs))
 
     written = transactions.retrying(work)
-    crash_points.reach("claim.committed")
+    crash_points.reach("outcome.committed")
     return written
 
 
