@@ -88,6 +88,7 @@ class Call:
         self._one_body = OneBody(is_async=calling.is_async)
         self._site = Site(function_id=function.id, zone=request.time_zone)
         self._thread = threading.get_ident()
+        self._task = asyncio.current_task() if calling.is_async else None
         self._newest = next(reversed(list(request.memos)), None)
         self._kept = 0
         self._on_progress: Callable[[], None] = lambda: None
@@ -266,7 +267,11 @@ class Call:
 
     def _unwind(self, branch: Branch, step: str) -> NoReturn:
         branch.unwound_at = step
-        branch.unwound_by = self._strand()
+        branch.unwound_by = strand = self._strand()
+        if isinstance(strand, asyncio.Task) and strand is not self._task:
+            # The handler may be gone before it awaits this task; asyncio must not report
+            # an interrupt as an exception that nobody retrieved.
+            strand.add_done_callback(_retrieve)
         raise Interrupt
 
     def _fail(self, error: BaseException | None) -> NoReturn:
@@ -427,3 +432,8 @@ class Call:
         branch.decided_at = max(branch.decided_at, memo.revision)
         found.output = fresh(memo.value)
         return True
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

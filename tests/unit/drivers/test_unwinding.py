@@ -128,7 +128,6 @@ def test_task_group_works_and_runs_one_body_an_entry() -> None:
     assert len(engine.entries) == 3
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_gather_degrades_to_one_body_an_entry() -> None:
     running: list[str] = []
 
@@ -273,3 +272,17 @@ def test_error_group_of_one_counts_as_that_error() -> None:
 
     assert len(engine.entries) == 1
     assert engine.error["code"] == "non_retriable_error"
+
+
+def test_tasks_left_behind_by_the_unwinding_make_no_noise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(ctx: Any) -> Any:
+        names = ("a", "b", "c")
+        tasks = [asyncio.create_task(ctx.step.run(n, lambda n=n: n)) for n in names]
+        return [await task for task in tasks]
+
+    engine = run(function(handler))
+
+    assert engine.output == ["a", "b", "c"]
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
