@@ -53,7 +53,7 @@ def register_functions(*, using: str, **_: Any) -> None:
     if using != conf.get().DATABASE:
         return
     with connection.cursor() as cursor:
-        table = Function._meta.db_table  # noqa: SLF001 - Django documents it
+        table = Function._meta.db_table
         if table not in connection.introspection.table_names(cursor):
             return
     try:

@@ -39,7 +39,7 @@ def ensure_periodic_tasks(*, using: str, **_: Any) -> None:
     with connection.cursor() as cursor:
         existing = set(connection.introspection.table_names(cursor))
     # Django documents ``_meta``.
-    if not {m._meta.db_table for m in (IntervalSchedule, PeriodicTask)} <= existing:  # noqa: SLF001
+    if not {m._meta.db_table for m in (IntervalSchedule, PeriodicTask)} <= existing:
         return
     settings = conf.get()
     _ensure(

@@ -30,6 +30,10 @@ class JSONTextField(_TextField):
     NULL and the JSON text ``null`` both read as None.
     """
 
+    if TYPE_CHECKING:  # What django-stubs reads: any JSON value, in and out.
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+
     def get_prep_value(self, value: Any) -> Any:
         """Return the text to store; ``JSONText`` passes through."""
         if value is None or isinstance(value, JSONText):
