@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
+from inngest_django import checkpointing as checkpoint_limits
 from inngest_django.errors import ConfigError, EventInvalidError, InngestError, SendEventsError
 from inngest_django.events import Event
 from inngest_django.functions.flow_control import (
@@ -86,6 +87,10 @@ class Inngest:
     ) -> None:
         if not isinstance(app_id, str) or not app_id:
             raise ConfigError(f"app_id: must be a non-empty string, got {app_id!r}")
+        try:
+            checkpoint_limits.parse(checkpointing)
+        except ValueError as error:
+            raise ConfigError(f"checkpointing: {error} (app {app_id!r})") from None
         self.app_id = app_id
         self.checkpointing = checkpointing
         self.is_production = (

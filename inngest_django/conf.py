@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
+from inngest_django import checkpointing
 from inngest_django.durations import parse_duration
 from inngest_django.errors import DurationError
 
@@ -36,7 +37,7 @@ class Settings:
     LEASE_TTL: dt.timedelta = dt.timedelta(seconds=20)
     TICK: dt.timedelta = dt.timedelta(seconds=1)
     WORKER_TICK: bool = True
-    CHECKPOINTING: bool | Mapping[str, object] = False
+    CHECKPOINTING: object = False
     MAX_STEPS: int = 1000
     MAX_EVENT_BYTES: int = 3 * 1024 * 1024
     RETENTION: dt.timedelta | None = dt.timedelta(days=30)
@@ -103,11 +104,8 @@ def _mapping(value: object) -> Mapping[str, str]:
     return {_text(pattern): _text(queue) for pattern, queue in value.items()}
 
 
-def _checkpointing(value: object) -> bool | Mapping[str, object]:
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, Mapping) or not set(value) <= {"max_runtime", "max_steps"}:
-        raise ValueError('must be True, False, or {"max_runtime": …, "max_steps": …}')
+def _checkpointing(value: object) -> object:
+    checkpointing.parse(value)
     return value
 
 

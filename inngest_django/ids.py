@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import secrets
 
@@ -16,6 +17,11 @@ def new_ulid() -> str:
 def ulid_from_seed(millis: int, entropy: bytes) -> str:
     """Return the ULID made of a time (ms since epoch) and ten bytes."""
     return str(ULID(millis.to_bytes(6, "big") + entropy))
+
+
+def first_ulid_of(moment: dt.datetime) -> str:
+    """Return the smallest ULID of a moment's millisecond, to look up by time."""
+    return ulid_from_seed(max(0, int(moment.timestamp() * 1000)), bytes(10))
 
 
 def new_token() -> int:

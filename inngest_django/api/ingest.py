@@ -58,6 +58,7 @@ class IngestView(InngestView):
     def post(self, request: Request, key: str = "") -> Response:
         """Store the events and return their ids in the order of the body."""
         seed = request.headers.get(SEED_HEADER, "")
+        events: Sequence[Event]
         events, refusal = parse(read_events(request))
         try:
             ids = store(events, seed=seed)

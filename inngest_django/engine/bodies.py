@@ -27,6 +27,7 @@ BODY_OPS = (OpKind.STEP_RUN, OpKind.STEP_ERROR, OpKind.STEP_FAILED)
 
 
 def write_target(claim: Claim, response: Discovered) -> None:
+    """Record what became of the one step that a call was to run."""
     op = next((op for op in response.ops if op.kind in BODY_OPS), None)
     if op is None:
         # It met only steps that are still open: it was planned by an older view of the run.
@@ -55,7 +56,7 @@ def _settle_body(claim: Claim, op: Op, *, status: StepStatus) -> int:
     leased, run = claim.leased, claim.run
     if leased.kind is JobKind.STEP:
         if op.input is not None:
-            Step.objects.filter(pk=leased.step_id, input__isnull=True).update(input=op.input)
+            Step.objects.filter(pk=leased.step_id or 0, input__isnull=True).update(input=op.input)
         claim.hints += pieces.settle(
             claim.cursor,
             run,
@@ -102,7 +103,7 @@ def _retry_body(claim: Claim, op: Op, *, delay: dt.timedelta) -> int:
     leased, run, cursor = claim.leased, claim.run, claim.cursor
     at = run.now + delay
     if leased.kind is JobKind.STEP:
-        Step.objects.filter(pk=leased.step_id).update(status=StepStatus.PLANNED)
+        Step.objects.filter(pk=leased.step_id or 0).update(status=StepStatus.PLANNED)
         hot_path.reschedule(
             cursor, leased.job_id, available_at=at, now=run.now, attempt=leased.attempt + 1
         )
@@ -136,7 +137,7 @@ def _retry_body(claim: Claim, op: Op, *, delay: dt.timedelta) -> int:
 def write_missing(claim: Claim, response: Discovered) -> None:
     """The call did not meet the step it was to run."""
     leased, run = claim.leased, claim.run
-    step = Step.objects.get(pk=leased.step_id)
+    step = Step.objects.get(pk=leased.step_id or 0)
     if response.met is not None and (step.mode or step.attempt_count > _MAX_MISSES):
         claims.fail_run(
             claim,

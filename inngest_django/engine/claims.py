@@ -48,6 +48,7 @@ def take(cursor: Any, leased: Leased, *, max_attempts: int) -> Claim | None:
 
 
 def fail_run(claim: Claim, error: ErrorValue, *, is_quiet: bool = False) -> None:
+    """End the run as failed."""
     if not is_quiet:
         logger.error(
             "run failed",
@@ -66,6 +67,7 @@ def fail_run(claim: Claim, error: ErrorValue, *, is_quiet: bool = False) -> None
 
 
 def retry_delay(claim: Claim, *, retry_at: dt.datetime | None) -> dt.timedelta | None:
+    """Return how long to wait before the next attempt, or None to give up."""
     settings = conf.get()
     delay = retries.next_delay(
         claim.leased.attempt,
@@ -85,6 +87,7 @@ def record_attempt(
     error: ErrorValue,
     started_at: dt.datetime | None,
 ) -> None:
+    """Write down a failed try, of a step or of the function's own code."""
     Attempt.objects.create(
         run_id=claim.run.id,
         step_id=step_id,
@@ -96,6 +99,7 @@ def record_attempt(
 
 
 def hint_if_soon(claim: Claim, job_id: int, delay: dt.timedelta) -> list[JobHint]:
+    """Return the hint of a job that is due soon; later ones are the tick's."""
     now = claim.run.now
     if not hot_path.is_soon(now + delay, now):
         return []

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -15,9 +15,9 @@ from django.utils import timezone
 from inngest_django import conf, ids, signals
 from inngest_django.drivers.base import CallRequest, Discovered, Driver, Op, StepMemo
 from inngest_django.drivers.in_process import InProcessDriver
-from inngest_django.durations import parse_duration
 from inngest_django.engine import (
     bodies,
+    checkpoints,
     claims,
     crash_points,
     hints,
@@ -47,9 +47,6 @@ UNKNOWN_FUNCTION_DELAY = dt.timedelta(seconds=5)
 # Losses after which an entry fails its run: the first one only makes it plan instead of run,
 # so what keeps dying is the function's own code between its steps.
 _MAX_ENTRY_LOSSES = 5
-# Checkpointing: what one task may do before it leaves the rest to the next one.
-MAX_CHECKPOINTED_STEPS = 10_000
-MAX_CHECKPOINTED_RUNTIME = "10s"
 _USER_CODE = (JobKind.ENTER, JobKind.STEP)
 # A job refused because it is due within this many seconds is hinted again.
 _SOON = 2.0
@@ -97,19 +94,7 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
     if function is None:
         _release_unknown(leased)
         return ()
-    if leased.was_lost:
-        losses.record(leased)
-    if _is_lost_for_good(leased, function):
-        losses.end_piece(leased)
-        return ()
-    if leased.run_status is RunStatus.QUEUED:
-        if not hot_path.begin_run(leased.run_id):
-            return ()
-        if signals.run_started.has_listeners():
-            signals.run_started.send_robust(
-                sender=Run, run_id=leased.run_id, function_id=leased.function_id
-            )
-    if leased.has_unscanned_rules and not timers.scan_rules(leased.run_id):
+    if not _is_ready(leased, function):
         return ()
     rows = memo_cache.steps_of(leased)
     target = _target(leased, rows)
@@ -118,7 +103,7 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
             logger.warning("job without an open step", extra={"job_id": leased.job_id})
             return ()
         hot_path.begin_step(leased.step_id or 0, leased.job_id, leased.token)
-    recorder = _Recorder(leased, lease, function)
+    recorder = checkpoints.Recorder(leased, lease, function)
     request = _request(leased, lease, rows, function, target=target)
     if recorder.is_wanted():
         request = dataclasses.replace(request, record=recorder.record)
@@ -138,54 +123,21 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
     return report.own_jobs
 
 
-class _Recorder:
-    """Checkpointing: commits each result and lets the call go on, within limits.
-
-    ``leased`` follows the progress: the report at the end must not look like that of an
-    entry over older results.
-    """
-
-    def __init__(self, leased: Leased, lease: Lease, function: Function) -> None:
-        self.leased = leased
-        self.lease = lease
-        self.max_attempts = function.max_attempts
-        wanted = function.checkpointing
-        if wanted is None:
-            wanted = conf.get().CHECKPOINTING
-        options = wanted if isinstance(wanted, Mapping) else {}
-        self.is_on = bool(wanted)
-        self.steps_left = int(options.get("max_steps", MAX_CHECKPOINTED_STEPS))
-        runtime = parse_duration(options.get("max_runtime", MAX_CHECKPOINTED_RUNTIME))
-        self.until = time.monotonic() + runtime.total_seconds()
-
-    def is_wanted(self) -> bool:
-        """Whether this call may go on after its first new step."""
-        return (
-            self.is_on
-            and self.leased.kind is JobKind.ENTER
-            and not self.leased.has_open_pieces
-            and self.leased.loss_count == 0
-        )
-
-    def record(self, op: Op) -> StepMemo | None:
-        """Commit a body's result; None ends the call, which then is recorded whole."""
-        self.steps_left -= 1
-        if self.steps_left < 1 or time.monotonic() > self.until or leases.is_draining():
-            outcomes.report(self.leased, Discovered(ops=(op,)), max_attempts=self.max_attempts)
-            return None
-        asked_at = time.monotonic()
-        ttl = conf.get().LEASE_TTL
-        revision = bodies.checkpoint(self.leased, op, ttl=ttl)
-        if revision is None:
-            raise LeaseLostError("the lease was lost while the step's body ran")
-        self.lease.renewed = asked_at
-        self.leased = dataclasses.replace(self.leased, revision=revision, attempt=0)
-        return StepMemo(
-            hashed_id=op.hashed_id,
-            op=OpKind.STEP_RUN,
-            value=None if op.output is None else loads(op.output),
-            revision=revision,
-        )
+def _is_ready(leased: Leased, function: Function) -> bool:
+    """Do what comes before a call; False when that was all there was to do."""
+    if leased.was_lost:
+        losses.record(leased)
+    if _is_lost_for_good(leased, function):
+        losses.end_piece(leased)
+        return False
+    if leased.run_status is RunStatus.QUEUED:
+        if not hot_path.begin_run(leased.run_id):
+            return False
+        if signals.run_started.has_listeners():
+            signals.run_started.send_robust(
+                sender=Run, run_id=leased.run_id, function_id=leased.function_id
+            )
+    return not leased.has_unscanned_rules or timers.scan_rules(leased.run_id)
 
 
 def _is_lost_for_good(leased: Leased, function: Function) -> bool:

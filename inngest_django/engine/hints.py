@@ -35,7 +35,7 @@ class Publisher(Protocol):
 class _Nobody:
     """Stands in until a publisher is installed: the tick then does all the work."""
 
-    def execute(self, hints: Sequence[JobHint]) -> bool:
+    def execute(self, hints: Sequence[JobHint]) -> bool:  # noqa: ARG002 - the interface
         return True
 
     def route(self) -> bool:

@@ -27,7 +27,7 @@ def end_piece(leased: Leased) -> None:
             if claim is None:
                 return
             if leased.kind is JobKind.STEP:
-                step = Step.objects.only("name").get(pk=leased.step_id)
+                step = Step.objects.only("name").get(pk=leased.step_id or 0)
                 claim.hints += pieces.settle(
                     cursor,
                     claim.run,

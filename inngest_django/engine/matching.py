@@ -116,7 +116,7 @@ def _is_eligible(wait: Wait, event: Event) -> bool:
         wait.event_name == event.name
         and event.seq is not None
         and wait.floor_seq < event.seq
-        and (wait.expires_at is None or event.received_at <= wait.expires_at)
+        and event.received_at <= wait.expires_at
     )
 
 
@@ -156,7 +156,7 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
             if wait.kind == WaitKind.CANCEL:
                 ended.add(match.run_id)
                 hints += cancellation.close(run, reason=f"cancelled by event {match.event.name}")
-            elif wait.step_id in jobs:
+            elif wait.step_id is not None and wait.step_id in jobs:
                 hints += settle_match(
                     cursor,
                     run,

@@ -153,7 +153,7 @@ def _write_raised(claim: Claim, response: Raised) -> None:
         claims.fail_run(claim, response.error, is_quiet=response.is_quiet)
         return
     if leased.kind is JobKind.STEP:
-        Step.objects.filter(pk=leased.step_id).update(status=StepStatus.PLANNED)
+        Step.objects.filter(pk=leased.step_id or 0).update(status=StepStatus.PLANNED)
     hot_path.reschedule(
         claim.cursor,
         leased.job_id,

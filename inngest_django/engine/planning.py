@@ -250,7 +250,9 @@ def _write_invoke(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Pla
             runs.Start(
                 run_id=ids.new_ulid(),
                 function_id=target,
-                event=_invoked_event(run, leased, op, target=target, expires_at=run.now + life),
+                event=_invoked_event(
+                    run, leased, op, target=target, expires_at=run.now + life, floor_seq=floor
+                ),
                 floor_seq=floor,
                 available_at=run.now,
                 cancel_rules=(config or {}).get("cancel") or (),
@@ -263,7 +265,13 @@ def _write_invoke(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Pla
 
 
 def _invoked_event(
-    run: LockedRun, leased: Leased, op: Op, *, target: str, expires_at: dt.datetime
+    run: LockedRun,
+    leased: Leased,
+    op: Op,
+    *,
+    target: str,
+    expires_at: dt.datetime,
+    floor_seq: int,
 ) -> Event:
     data = dict(op.opts.get("data") or {})
     data["_inngest"] = {
@@ -281,8 +289,10 @@ def _invoked_event(
         data=data,
         ts=int(run.now.timestamp() * 1000),
         received_at=run.now,
-        # Addressed to one function: it starts nothing else and needs no routing.
+        # Addressed to one function: it starts nothing else and needs no routing. Its place
+        # in the order is where the child's waits begin.
         routed_at=run.now,
+        seq=floor_seq,
     )
     Event.objects.bulk_create([event])
     return event

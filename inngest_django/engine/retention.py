@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
 
 from django.db.models import Exists, OuterRef
 
-from inngest_django import clock, conf
+from inngest_django import clock, conf, ids
 from inngest_django.engine import transactions
 from inngest_django.models import (
     Attempt,
@@ -19,7 +20,7 @@ from inngest_django.models import (
     Wait,
     WaitKey,
 )
-from inngest_django.states import RUN_ENDED
+from inngest_django.states import RUN_ENDED, RUN_LIVE
 
 BATCH = 500
 _MAX_BATCHES = 100
@@ -54,7 +55,7 @@ def prune(*, before: dt.datetime | None = None) -> PruneReport:
     return PruneReport(runs=runs, events=events, idempotency_keys=keys)
 
 
-def _in_batches(prune_batch) -> int:  # type: ignore[no-untyped-def]
+def _in_batches(prune_batch: Callable[[], int]) -> int:
     total = 0
     for _ in range(_MAX_BATCHES):
         count = transactions.retrying(prune_batch)
@@ -75,34 +76,38 @@ def _prune_keys() -> int:
 def _prune_runs(limit: dt.datetime) -> int:
     using = transactions.connection().alias
     with transactions.write():
-        ids = list(
-            Run.objects.filter(status__in=RUN_ENDED, ended_at__lt=limit)
-            .exclude(parent__run__status__in=["queued", "running"])
+        run_ids = list(
+            # A ULID sorts by time: the oldest come first, without an index on ended_at.
+            Run.objects.filter(
+                pk__lt=ids.first_ulid_of(limit), status__in=RUN_ENDED, ended_at__lt=limit
+            )
+            .exclude(parent__run__status__in=RUN_LIVE)
+            .order_by("id")
             .values_list("id", flat=True)[:BATCH]
         )
-        steps = Step.objects.filter(run_id__in=ids)
+        steps = Step.objects.filter(run_id__in=run_ids)
         Run.objects.filter(parent__in=steps.values("id")).update(parent=None)
-        Run.objects.filter(original_run_id__in=ids).update(original_run=None)
-        waits = Wait.objects.filter(run_id__in=ids)
+        Run.objects.filter(original_run_id__in=run_ids).update(original_run=None)
+        waits = Wait.objects.filter(run_id__in=run_ids)
         WaitKey.objects.filter(wait__in=waits.values("id"))._raw_delete(using)
         waits._raw_delete(using)
-        Attempt.objects.filter(run_id__in=ids)._raw_delete(using)
-        Job.objects.filter(run_id__in=ids)._raw_delete(using)
-        Run.objects.filter(pk__in=ids).update(parent=None)
+        Attempt.objects.filter(run_id__in=run_ids)._raw_delete(using)
+        Job.objects.filter(run_id__in=run_ids)._raw_delete(using)
+        Run.objects.filter(pk__in=run_ids).update(parent=None)
         steps._raw_delete(using)
-        Run.objects.filter(pk__in=ids)._raw_delete(using)
-        return len(ids)
+        Run.objects.filter(pk__in=run_ids)._raw_delete(using)
+        return len(run_ids)
 
 
 def _prune_events(limit: dt.datetime) -> int:
     using = transactions.connection().alias
     with transactions.write():
-        ids = list(
+        event_ids = list(
             Event.objects.filter(received_at__lt=limit, routed_at__isnull=False)
             .filter(~Exists(Run.objects.filter(event_id=OuterRef("pk"))))
             .order_by("id")
             .values_list("id", flat=True)[:BATCH]
         )
-        Wait.objects.filter(matched_event_id__in=ids).update(matched_event=None)
-        Event.objects.filter(pk__in=ids)._raw_delete(using)
-        return len(ids)
+        Wait.objects.filter(matched_event_id__in=event_ids).update(matched_event=None)
+        Event.objects.filter(pk__in=event_ids)._raw_delete(using)
+        return len(event_ids)

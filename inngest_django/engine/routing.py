@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 
 from inngest_django import expressions, ids
 from inngest_django.durations import parse_duration
@@ -49,13 +49,13 @@ def route() -> int:
         )
         if not batch:
             break
-        position = batch[-1].seq
+        position = batch[-1].seq or position
         crash_points.reach("route.before_settle")
         settled = matching.settle_waits(batch)
         crash_points.reach("route.settle_committed")
         try:
-            routed += transactions.retrying(lambda ready=settled: _start(ready))
-        except DatabaseError:
+            routed += _start_retrying(settled)
+        except (OperationalError, InterfaceError):
             raise
         except Exception:
             logger.exception("routing a batch failed, going one by one")
@@ -64,11 +64,15 @@ def route() -> int:
     return routed
 
 
+def _start_retrying(batch: Sequence[Event]) -> int:
+    return transactions.retrying(lambda: _start(batch))
+
+
 def _start_one_by_one(batch: Sequence[Event]) -> int:
     routed = 0
     for event in batch:
         try:
-            routed += transactions.retrying(lambda one=event: _start([one]))
+            routed += _start_retrying([event])
         except Exception:
             logger.exception("event cannot be routed", extra={"event_id": event.id})
     return routed

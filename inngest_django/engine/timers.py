@@ -56,14 +56,14 @@ def _settle_sleep(cursor: Any, run: LockedRun, job: Job) -> list[JobHint]:
 
 
 def _settle_wait(cursor: Any, run: LockedRun, job: Job) -> list[JobHint]:
-    wait = Wait.objects.get(step_id=job.step_id, status=WaitStatus.OPEN)
+    wait = Wait.objects.get(step_id=job.step_id or 0, status=WaitStatus.OPEN)
     row = Run.objects.only("event_id", "event_ids").get(pk=run.id)
     event = waits.find_event(wait, own_ids=frozenset(row.event_ids or [row.event_id]))
     if event is not None:
         return matching.settle_match(
             cursor, run, wait=wait, event=event, job=job, step_name=_name(job)
         )
-    if wait.expires_at is not None and wait.expires_at <= run.now:
+    if wait.expires_at <= run.now:
         pieces.close_waits([wait.pk], status=WaitStatus.TIMED_OUT, now=run.now)
         return _settle(cursor, run, job, status=StepStatus.TIMED_OUT)
     hot_path.reschedule(cursor, job.pk, available_at=wait.expires_at, now=run.now)
@@ -128,7 +128,7 @@ def _settle(
 
 
 def _name(job: Job) -> str:
-    step = job.step or Step.objects.only("name").get(pk=job.step_id)
+    step = job.step or Step.objects.only("name").get(pk=job.step_id or 0)
     return str(step.name)
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from inngest_django import expressions
+from inngest_django import expressions, ids
 from inngest_django.durations import parse_duration
 from inngest_django.models import Event, Run, Wait, WaitKey, WaitKind, WaitShape
 from inngest_django.models.fields import JSONText
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MAX_SHAPES = 64  # Forms of conditions a name of events.
 _PAGE = 200
+# How far the clocks of senders and the database may differ before a lookback misses events.
+_CLOCK_SLACK = dt.timedelta(seconds=5)
 # A cancel rule listens for a year at most, as in Inngest.
 _RULE_LIFE = dt.timedelta(days=366)
 
@@ -46,13 +48,17 @@ def lookback_floor(
     if lookback == "run":
         return min(floor_seq, run.event.seq if run.event.seq is not None else floor_seq)
     since = now - dt.timedelta(milliseconds=int(lookback))
-    oldest = (
-        Event.objects.filter(received_at__gte=since, seq__isnull=False)
-        .order_by("seq")
-        .values_list("seq", flat=True)
-        .first()
+    # By the primary key, which begins with the sender's time: there is no index on
+    # received_at. Commits come in almost that order, hence the least of several.
+    nearby = (
+        Event.objects.filter(
+            id__gte=ids.first_ulid_of(since - _CLOCK_SLACK), received_at__gte=since
+        )
+        .exclude(seq=None)
+        .order_by("id")
+        .values_list("seq", flat=True)[:_PAGE]
     )
-    return floor_seq if oldest is None else min(floor_seq, oldest - 1)
+    return min([floor_seq, *(seq - 1 for seq in nearby if seq is not None)])
 
 
 def open_wait(
@@ -152,7 +158,7 @@ def find_event(wait: Wait, *, own_ids: frozenset[str]) -> Event | None:
                 return event
         if len(page) < _PAGE:
             return None
-        position = page[-1].seq
+        position = page[-1].seq or position
 
 
 def compiled(wait: Wait) -> expressions.Program | None:

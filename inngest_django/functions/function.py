@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from inngest_django import checkpointing
 from inngest_django.errors import ConfigError, InngestError
 from inngest_django.functions.configuration import Configuration
 from inngest_django.functions.flow_control import (
@@ -223,8 +224,7 @@ class Function:
             if not self.is_handler_async:
                 one, other = other, one
             raise InngestError(
-                f"{one} function cannot have {other} on_failure handler"
-                f" (function {self.local_id})"
+                f"{one} function cannot have {other} on_failure handler (function {self.local_id})"
             )
         return Function(
             client=self.client,
@@ -298,8 +298,10 @@ def _check_types(options: FunctionOptions) -> None:
         members = value if isinstance(value, list) else [value]
         if value is not None and not all(callable(member) for member in members):
             raise ConfigError(f"{field}: must be callable, got {value!r}")
-    if not isinstance(options.checkpointing, bool | Mapping | None):
-        raise ConfigError(f"checkpointing: must be True or False, got {options.checkpointing!r}")
+    try:
+        checkpointing.parse(options.checkpointing)
+    except ValueError as error:
+        raise ConfigError(f"checkpointing: {error}") from None
 
 
 def _is_list_of(value: object, kind: Any) -> bool:

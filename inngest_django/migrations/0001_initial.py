@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
                 ('expression', models.TextField(default='')),
                 ('constants', inngest_django.models.fields.JSONTextField(default=dict)),
                 ('floor_seq', models.BigIntegerField()),
-                ('expires_at', models.DateTimeField(null=True)),
+                ('expires_at', models.DateTimeField()),
                 ('created_at', models.DateTimeField()),
                 ('closed_at', models.DateTimeField(null=True)),
                 ('matched_event', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='matched_waits', to='inngest_django.event')),

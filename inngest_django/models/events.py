@@ -127,9 +127,7 @@ class IdempotencyKey(models.Model):
     class Meta:
         db_table = "inngest_idempotency_key"
         constraints = [
-            models.UniqueConstraint(
-                fields=["function_id", "key"], name="inngest_idempotency_once"
-            )
+            models.UniqueConstraint(fields=["function_id", "key"], name="inngest_idempotency_once")
         ]
         indexes = [models.Index(fields=["expires_at"], name="inngest_idempotency_expiry")]
 

@@ -62,9 +62,7 @@ class Attempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
-    step = models.ForeignKey(
-        Step, null=True, on_delete=models.CASCADE, related_name="attempts"
-    )
+    step = models.ForeignKey(Step, null=True, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField(help_text="Counted from 0.")
     error = JSONTextField()
     started_at = models.DateTimeField(null=True)

@@ -43,7 +43,7 @@ class Wait(models.Model):
     constants = JSONTextField(default=dict)
     # Only events with a larger seq count, whichever side looks first.
     floor_seq = models.BigIntegerField()
-    expires_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     matched_event = models.ForeignKey(
@@ -97,9 +97,7 @@ class WaitShape(models.Model):
     class Meta:
         db_table = "inngest_wait_shape"
         constraints = [
-            models.UniqueConstraint(
-                fields=["event_name", "spec"], name="inngest_wait_shape_once"
-            )
+            models.UniqueConstraint(fields=["event_name", "spec"], name="inngest_wait_shape_once")
         ]
 
     def __str__(self) -> str:

@@ -491,6 +491,27 @@ def test_lookback_finds_an_event_from_before_the_run(engine: Engine, client: Inn
     assert run.output == 5
 
 
+def test_lookback_to_the_run_works_in_an_invoked_run(engine: Engine, client: Inngest) -> None:
+    @declare(client, trigger=[])
+    def child(ctx):
+        ctx.step.run("meanwhile", lambda: engine.send("test/go", {"n": 3}) and None)
+        ctx.step.sleep("until it is routed", "1m")
+        event = ctx.step.wait_for_event("w", event="test/go", timeout="1h", lookback="run")
+        return event.data["n"] if event else None
+
+    @declare(client)
+    def parent(ctx):
+        return ctx.step.invoke("call", function=child)
+
+    engine.send("test/go", {"n": 1})
+    engine.idle()
+    run = engine.start("test/started")
+    engine.advance(dt.timedelta(minutes=1, seconds=1))
+
+    run.refresh_from_db()
+    assert run.output == 3
+
+
 def test_an_invoked_child_that_ends_while_the_job_is_held_is_seen(
     engine: Engine, client: Inngest
 ) -> None:
