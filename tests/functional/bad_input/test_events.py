@@ -54,7 +54,9 @@ def test_too_many_at_once(live: Live) -> None:
 
 
 @client.create_function(
-    fn_id="limits-sender", retries=1, trigger=inngest.TriggerEvent(event=event_name("limits-sender"))
+    fn_id="limits-sender",
+    retries=1,
+    trigger=inngest.TriggerEvent(event=event_name("limits-sender")),
 )
 def sender(ctx: inngest.ContextSync) -> object:
     try:

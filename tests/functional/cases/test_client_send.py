@@ -31,9 +31,7 @@ def test_an_awaited_send_starts_a_run(live: Live) -> None:
 
 def test_send_sync_works_under_a_running_event_loop(live: Live) -> None:
     async def send() -> list[str]:
-        return client.send_sync(
-            [inngest.Event(name=event_name("client-send")) for _ in range(2)]
-        )
+        return client.send_sync([inngest.Event(name=event_name("client-send")) for _ in range(2)])
 
     event_ids = asyncio.run(send())
 

@@ -9,7 +9,10 @@ from tests import ledger
 from tests.functional.support import Live, client, event_name
 from tests.functional.variants import both
 
-DATA: dict[str, Any] = {"foo": {"bar": ["baz", 1, 1.5, None, False]}, "ünï": "ćode \u0000 \U0001f600"}
+DATA: dict[str, Any] = {
+    "foo": {"bar": ["baz", 1, 1.5, None, False]},
+    "ünï": "ćode \u0000 \U0001f600",
+}
 
 
 def _note(ctx: inngest.ContextSync | inngest.Context) -> None:

@@ -48,9 +48,7 @@ async def parent_async(ctx: inngest.Context) -> Any:
 
 
 @both(parent, parent_async)
-def test_the_childs_output_is_the_steps_result(
-    live: Live, function: inngest.Function
-) -> None:
+def test_the_childs_output_is_the_steps_result(live: Live, function: inngest.Function) -> None:
     run = live.run(function)
 
     assert run.status == "completed", run.error

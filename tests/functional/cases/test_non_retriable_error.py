@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import inngest_django as inngest
 from tests import ledger
 from tests.functional.support import Live, client, event_name

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import inngest_django as inngest
 from inngest_django.models import Run
 from tests import ledger
 from tests.functional.support import Live, client, event_name, unique
 from tests.functional.variants import both
+
+pytestmark = [pytest.mark.smoke]
 
 
 class MyError(Exception):
@@ -59,9 +63,7 @@ async def failing_async(ctx: inngest.Context) -> None:
 
 
 @both(failing, failing_async)
-def test_the_error_is_recorded_and_the_handler_runs(
-    live: Live, function: inngest.Function
-) -> None:
+def test_the_error_is_recorded_and_the_handler_runs(live: Live, function: inngest.Function) -> None:
     run = live.run(function, {"own": unique()})
 
     assert run.status == "failed"

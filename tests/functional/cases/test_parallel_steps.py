@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import pytest
+
 import inngest_django as inngest
 from inngest_django.models import Event
 from tests import ledger
 from tests.functional.support import Live, client, event_name
 from tests.functional.variants import both
+
+pytestmark = [pytest.mark.smoke]
 
 
 @client.create_function(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+
+import pytest
 
 import inngest_django as inngest
 from tests import ledger
 from tests.functional.support import Live, client, event_name
 from tests.functional.variants import both
+
+pytestmark = [pytest.mark.smoke]
 
 SECONDS = 2
 

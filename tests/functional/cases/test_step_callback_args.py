@@ -34,9 +34,7 @@ async def step_callback_args_async(ctx: inngest.Context) -> list[Any]:
 
 
 @both(step_callback_args, step_callback_args_async)
-def test_arguments_reach_the_body_and_are_shown(
-    live: Live, function: inngest.Function
-) -> None:
+def test_arguments_reach_the_body_and_are_shown(live: Live, function: inngest.Function) -> None:
     run = live.run(function)
 
     assert run.output == [1, "a"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import inngest_django as inngest
 from inngest_django import experimental

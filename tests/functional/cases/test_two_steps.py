@@ -51,9 +51,7 @@ async def two_steps_async(ctx: inngest.Context) -> object:
 
 
 @both(two_steps, two_steps_async)
-def test_each_body_runs_once_and_results_are_kept(
-    live: Live, function: inngest.Function
-) -> None:
+def test_each_body_runs_once_and_results_are_kept(live: Live, function: inngest.Function) -> None:
     run = live.run(function)
 
     assert run.status == "completed"

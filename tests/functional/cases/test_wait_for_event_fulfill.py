@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import inngest_django as inngest
 from tests.functional.support import Live, client, event_name, unique
 from tests.functional.variants import both

@@ -31,9 +31,7 @@ class Change:
 
 CHANGES = {
     "same": Change(["a", "b", "zzz", "c"], ["a", "b", "zzz", "c"], ["c"]),
-    "insert-before": Change(
-        ["a", "b", "zzz", "c"], ["a", "new", "b", "zzz", "c"], ["new", "c"]
-    ),
+    "insert-before": Change(["a", "b", "zzz", "c"], ["a", "new", "b", "zzz", "c"], ["new", "c"]),
     "insert-first": Change(["a", "zzz", "c"], ["new", "a", "zzz", "c"], ["new", "c"]),
     "insert-after": Change(["a", "zzz", "c"], ["a", "zzz", "new", "c"], ["new", "c"]),
     "remove-done": Change(["a", "b", "zzz", "c"], ["a", "zzz", "c"], ["c"]),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 import inngest_django as inngest
 from inngest_django.conf import Settings
+from inngest_django.engine import retries
 from tests.functional.settings_of_worker import worker_with
 from tests.functional.support import Live, client, event_name
 
@@ -18,12 +21,24 @@ def failing(ctx: inngest.ContextSync) -> None:
 
 
 def test_the_table() -> None:
-    seconds = [delay.total_seconds() for delay in Settings().RETRY_BACKOFF]
+    defaults = Settings()
+    delays = [
+        retries.next_delay(
+            attempt,
+            max_attempts=12,
+            backoff=defaults.RETRY_BACKOFF,
+            jitter=defaults.RETRY_JITTER,
+            uniform=lambda low, high: (low + high) / 2,
+        )
+        for attempt in range(12)
+    ]
 
-    assert seconds == [15, 30, 60, 120, 300, 600, 1200, 2400, 3600, 7200]
-    assert Settings().RETRY_JITTER == dt.timedelta(seconds=30)
+    # The middle of the jitter is 15 s; the last entry goes on; the last attempt has no next.
+    seconds = [15, 30, 60, 120, 300, 600, 1200, 2400, 3600, 7200, 7200]
+    assert delays == [*(dt.timedelta(seconds=s + 15) for s in seconds), None]
 
 
+@pytest.mark.sqlite  # Pure arithmetic: restarting a worker of its own process adds nothing.
 def test_a_failed_attempt_waits_that_long(live: Live) -> None:
     with worker_with(live, RETRY_BACKOFF=["15s"], RETRY_JITTER="30s"):
         run = live.start(failing)

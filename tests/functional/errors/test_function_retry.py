@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import inngest_django as inngest
 from tests import ledger
 from tests.functional.support import Live, client, event_name
@@ -43,9 +41,7 @@ async def retried_async(ctx: inngest.Context) -> str:
 
 
 @both(retried, retried_async)
-def test_attempts_start_again_after_a_recorded_step(
-    live: Live, function: inngest.Function
-) -> None:
+def test_attempts_start_again_after_a_recorded_step(live: Live, function: inngest.Function) -> None:
     # One retry allowed, used before the step; the stretch after it has one of its own.
     run = live.run(function, {"fail": "start"})
 

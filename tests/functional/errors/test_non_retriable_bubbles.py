@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import inngest_django as inngest
 from tests import ledger
 from tests.functional.support import Live, client, event_name
@@ -59,9 +57,7 @@ def test_it_can_be_caught_around_the_step(live: Live, function: inngest.Function
 
 
 @both(bubbling, bubbling_async)
-def test_in_the_function_it_fails_the_run_at_once(
-    live: Live, function: inngest.Function
-) -> None:
+def test_in_the_function_it_fails_the_run_at_once(live: Live, function: inngest.Function) -> None:
     run = live.run(function, {"where": "function"})
 
     assert run.status == "failed"

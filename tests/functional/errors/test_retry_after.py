@@ -58,9 +58,7 @@ def test_zero_becomes_one_second(live: Live, function: inngest.Function) -> None
     ("data", "expected"),
     [
         pytest.param({"ms": 10 * 86_400_000}, dt.timedelta(days=1), id="ten days"),
-        pytest.param(
-            {"ms": 3_600_000, "as": "timedelta"}, dt.timedelta(hours=1), id="timedelta"
-        ),
+        pytest.param({"ms": 3_600_000, "as": "timedelta"}, dt.timedelta(hours=1), id="timedelta"),
         pytest.param({"at": "2999-01-01T00:00:00+00:00"}, dt.timedelta(days=1), id="a date"),
     ],
 )

@@ -34,7 +34,8 @@ def branches(ctx: inngest.ContextSync) -> Any:
     try:
         return ctx.group.parallel((failing, fine))
     except inngest.StepError as error:
-        return ctx.step.run("after", lambda: f"outside: {error.message}")
+        message = error.message
+        return ctx.step.run("after", lambda: f"outside: {message}")
 
 
 @client.create_function(
@@ -79,9 +80,7 @@ def test_it_raises_out_of_the_group(live: Live, function: inngest.Function) -> N
 
 
 @both(branches, branches_async)
-def test_caught_inside_a_branch_the_group_goes_on(
-    live: Live, function: inngest.Function
-) -> None:
+def test_caught_inside_a_branch_the_group_goes_on(live: Live, function: inngest.Function) -> None:
     run = live.run(function, {"catch": True})
 
     assert run.status == "completed", run.error

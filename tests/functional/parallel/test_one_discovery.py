@@ -89,9 +89,7 @@ def test_by_default_one_entry_follows_the_last_branch(
 
 
 @both(waiting, waiting_async)
-def test_in_race_mode_one_follows_each_branch(
-    live: Live, function: inngest.Function
-) -> None:
+def test_in_race_mode_one_follows_each_branch(live: Live, function: inngest.Function) -> None:
     run = _resolve_one_by_one(live, function, "race")
 
     assert run.output == [0, 1, 2]

@@ -33,9 +33,7 @@ async def race_async(ctx: inngest.Context) -> Any:
         return await ctx.step.run("slow", _note(ctx.run_id, "slow"))
 
     async def quick() -> Any:
-        return [
-            await ctx.step.run(f"quick-{n}", _note(ctx.run_id, f"quick-{n}")) for n in range(3)
-        ]
+        return [await ctx.step.run(f"quick-{n}", _note(ctx.run_id, f"quick-{n}")) for n in range(3)]
 
     return await ctx.group.parallel((slow, quick), parallel_mode=inngest.ParallelMode.RACE)
 

@@ -133,9 +133,7 @@ def test_the_result_of_a_running_body_is_refused(live: Live, function: Any) -> N
 
 def test_an_invoked_run_goes_on(live: Live) -> None:
     run = live.start(parent)
-    invoked = live.wait_until(
-        lambda: Run.objects.filter(parent__run=run).first(), what="the child"
-    )
+    invoked = live.wait_until(lambda: Run.objects.filter(parent__run=run).first(), what="the child")
     live.step(invoked, "go", status="waiting")
     cancellation.cancel(run.id)
     live.send("functional/cancel-child.go")

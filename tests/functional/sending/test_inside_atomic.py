@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from django.db import transaction
@@ -40,7 +41,7 @@ def test_a_committed_event_acts(live: Live) -> None:
 
 
 def test_a_rolled_back_event_never_acts(live: Live) -> None:
-    with pytest.raises(_UndoError), transaction.atomic():
+    with contextlib.suppress(_UndoError), transaction.atomic():
         [event_id] = client.send_sync(_event("never"))
         raise _UndoError
     # A later event has gone all the way, so that the first would have, too.
@@ -55,7 +56,7 @@ def test_a_rolled_back_savepoint_takes_its_event_along(live: Live) -> None:
     own = unique()
     with transaction.atomic():
         [kept] = client.send_sync(_event(own))
-        with pytest.raises(_UndoError), transaction.atomic():
+        with contextlib.suppress(_UndoError), transaction.atomic():
             [dropped] = client.send_sync(_event("never"))
             raise _UndoError
 

@@ -29,14 +29,15 @@ def _events(own: str) -> list[inngest.Event]:
     ]
 
 
+def _send(events: list[inngest.Event], kind: str) -> list[str]:
+    return client.send_sync(events) if kind == "sync" else asyncio.run(client.send(events))
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_the_error_names_what_was_accepted_before(live: Live, kind: str) -> None:
     own = unique()
     with pytest.raises(inngest.SendEventsError, match="name") as caught:
-        if kind == "sync":
-            client.send_sync(_events(own))
-        else:
-            asyncio.run(client.send(_events(own)))
+        _send(_events(own), kind)
 
     [event_id] = caught.value.ids
     assert live.ended(live.started(event_id, partly_invalid)).output == own

@@ -37,9 +37,7 @@ def _started_by(live: Live, name: str) -> list[str]:
 
 
 def test_patterns_match_by_their_beginning(live: Live) -> None:
-    assert _started_by(live, "wildcard/order.paid") == sorted(
-        [slash.id, dot.id, several.id]
-    )
+    assert _started_by(live, "wildcard/order.paid") == sorted([slash.id, dot.id, several.id])
     assert _started_by(live, "wildcard/shop/closed") == sorted([slash.id, deeper.id, several.id])
     assert _started_by(live, "wildcard/order") == sorted([slash.id, several.id])
     assert _started_by(live, "wildcards/order") == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import inngest_django as inngest
 from tests.functional.support import Live, client, event_name

@@ -26,9 +26,7 @@ def inside(ctx: inngest.ContextSync) -> None:
 def outside(ctx: inngest.ContextSync) -> int:
     def body() -> int:
         with transaction.atomic():
-            return Product.objects.create(
-                sku=str(ctx.event.data["sku"]), name="p", price="1.00"
-            ).pk
+            return Product.objects.create(sku=str(ctx.event.data["sku"]), name="p", price="1.00").pk
 
     return ctx.step.run("outside", body)
 

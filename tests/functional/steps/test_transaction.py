@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import inngest_django as inngest
 from project.shop.models import Product
 from tests import ledger
 from tests.functional.support import Live, client, event_name, unique
 from tests.functional.variants import both
+
+pytestmark = [pytest.mark.smoke]
 
 
 def _sell(run_id: str, sku: str, mode: str, attempt: int) -> dict[str, Any]:
@@ -54,9 +58,7 @@ async def transaction_async(ctx: inngest.Context) -> object:
 
 
 @both(transaction, transaction_async)
-def test_rows_and_result_are_committed_together(
-    live: Live, function: inngest.Function
-) -> None:
+def test_rows_and_result_are_committed_together(live: Live, function: inngest.Function) -> None:
     sku = unique("sku")
     run = live.run(function, {"sku": sku, "mode": "fine"})
 
@@ -84,9 +86,7 @@ def test_a_failed_body_writes_nothing_and_is_tried_again(
 
 
 @both(transaction, transaction_async)
-def test_a_body_that_always_fails_leaves_nothing(
-    live: Live, function: inngest.Function
-) -> None:
+def test_a_body_that_always_fails_leaves_nothing(live: Live, function: inngest.Function) -> None:
     sku = unique("sku")
     run = live.run(function, {"sku": sku, "mode": "raise"})
 
@@ -96,9 +96,7 @@ def test_a_body_that_always_fails_leaves_nothing(
 
 
 @both(transaction, transaction_async)
-def test_a_constraint_violation_is_a_failed_attempt(
-    live: Live, function: inngest.Function
-) -> None:
+def test_a_constraint_violation_is_a_failed_attempt(live: Live, function: inngest.Function) -> None:
     sku = unique("sku")
     run = live.run(function, {"sku": sku, "mode": "duplicate"})
 

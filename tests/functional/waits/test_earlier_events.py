@@ -84,7 +84,10 @@ def test_a_duration_has_an_end(live: Live, function: inngest.Function) -> None:
 def sending_first(ctx: inngest.ContextSync) -> object:
     own = ctx.event.data["own"]
     # The best-known race: what is waited for happens while the run does something else.
-    ctx.step.run("own", lambda: [client.send_sync(inngest.Event(name=NAME, data={"own": own, "n": "inside"}))])
+    ctx.step.run(
+        "own",
+        lambda: [client.send_sync(inngest.Event(name=NAME, data={"own": own, "n": "inside"}))],
+    )
     ctx.step.run("something", lambda: None)
     found = ctx.step.wait_for_event(
         "wait",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import inngest_django as inngest
 from tests.functional.support import Live, client, event_name, unique
 from tests.functional.variants import both
+
+pytestmark = [pytest.mark.smoke]
 
 NAME = "functional/first-event-wins.go"
 
@@ -57,9 +61,7 @@ def test_one_event_for_many_runs(live: Live, function: inngest.Function) -> None
 
 
 @both(waiting, waiting_async)
-def test_a_repeated_event_resumes_though_it_starts_nothing(
-    live: Live, function: Any
-) -> None:
+def test_a_repeated_event_resumes_though_it_starts_nothing(live: Live, function: Any) -> None:
     own = unique()
     external = unique("external")
     live.send(NAME, {"own": own, "n": "first"}, id=external)
