@@ -6,12 +6,14 @@ only, and for each pool: prefork, threads and solo.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
 from typing import Any
 
 from celery import signals
+from django.conf import settings
 from django.db import connections as django_connections
 
 from inngest_django import conf
@@ -51,6 +53,7 @@ def on_init(sender: Any = None, **_: Any) -> None:
     _main.pid = os.getpid()
     connections.keep_open(getattr(sender, "app", None))
     leases.stop_draining()
+    load_served()
     try:
         sync.register()
     except Exception as error:  # noqa: BLE001 - a worker may start before its database
@@ -58,6 +61,20 @@ def on_init(sender: Any = None, **_: Any) -> None:
     finally:
         # None may be open when the pool forks.
         connections.close_all()
+
+
+def load_served() -> None:
+    """Import the project's URL configuration: functions listed by ``serve`` stand there.
+
+    A worker needs no URLs otherwise, so that it would not know these functions.
+    """
+    urlconf = getattr(settings, "ROOT_URLCONF", None)
+    if not urlconf:
+        return
+    try:
+        importlib.import_module(urlconf)
+    except Exception:
+        logger.exception("The URL configuration cannot be imported; functions served there wait.")
 
 
 def on_ready(**_: Any) -> None:
