@@ -1,9 +1,10 @@
 """Publishing hints within a bounded time, whatever the broker does.
 
 ``apply_async`` does the publishing, so that a project's routing, serializer and
-``before_task_publish`` receivers (tracing) apply. The connection is one of our own: the
-project's may wait for ever on a broker that does not answer (Redis has no socket time-out
-unless told), and a caller has already committed when it publishes.
+``before_task_publish`` receivers (tracing) apply; with ``FAST_PUBLISH`` messages are built by
+hand where none of that is used. The connection is one of our own: the project's may wait for
+ever on a broker that does not answer (Redis has no socket time-out unless told), and a caller
+has already committed when it publishes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from celery import current_app
 
 from inngest_django import conf
 from inngest_django.dispatch import tasks
+from inngest_django.dispatch.envelopes import Envelopes
 from inngest_django.engine.hints import JobHint
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class CeleryPublisher:
         self._breaker = Breaker()
         self._idle = _Idle()
         self._eager = _Eager()
+        self._envelopes = Envelopes()
         _publishers.add(self)
 
     def execute(self, hints: Sequence[JobHint]) -> bool:
@@ -129,13 +132,12 @@ class CeleryPublisher:
             raise
         self._idle.give_back(producer)
 
-    @staticmethod
-    def _publish_left(app: Any, producer: Any, left: collections.deque[Message]) -> None:
+    def _publish_left(self, app: Any, producer: Any, left: collections.deque[Message]) -> None:
         _check_alive(producer.connection)
         held_up = 0.0
         while left:
             started = time.monotonic()
-            _publish(app, producer, left[0])
+            self._publish(app, producer, left[0])
             left.popleft()
             took = time.monotonic() - started
             # A long batch may take its time, a broker that crawls may not.
@@ -143,16 +145,20 @@ class CeleryPublisher:
             if left and held_up > LIMIT:
                 raise TimeoutError(f"{held_up:.1f} s for a few messages")
 
-
-def _publish(app: Any, producer: Any, message: Message) -> None:
-    app.tasks[message.task].apply_async(
-        args=message.args,
-        queue=message.queue,
-        countdown=message.countdown or None,
-        producer=producer,
-        retry=False,
-        add_to_parent=False,
-    )
+    def _publish(self, app: Any, producer: Any, message: Message) -> None:
+        if conf.get().FAST_PUBLISH:
+            envelope = self._envelopes.get(app, producer, task=message.task, queue=message.queue)
+            if envelope is not None:
+                envelope.publish(producer, message.args, countdown=message.countdown)
+                return
+        app.tasks[message.task].apply_async(
+            args=message.args,
+            queue=message.queue,
+            countdown=message.countdown or None,
+            producer=producer,
+            retry=False,
+            add_to_parent=False,
+        )
 
 
 def _connect(app: Any) -> Any:
