@@ -40,6 +40,7 @@ class Actor:
         self._rewrites: list[tuple[re.Pattern[str], str]] = []
         self._rewritten = 0
         self._pid = 0
+        self._lost_pid = 0
         self._is_paused = threading.Event()
         self._may_go = threading.Event()
         self._has_ended = threading.Event()
@@ -95,6 +96,11 @@ class Actor:
         self._await(self._waits_for_lock, "wait for a lock")
         return self
 
+    def lost(self) -> Actor:
+        """Wait until it has let go of a connection on which the server still works."""
+        self._await(lambda: self._lost_pid != 0, "loss")
+        return self
+
     def done(self) -> Any:
         """Wait for its end and return what it returned, or raise what it raised."""
         if not self._has_ended.wait(_PATIENCE):
@@ -126,6 +132,19 @@ class Actor:
         if point in self._points:
             self._points.remove(point)
             self._pause()
+
+    def stand_until_blocked(self) -> None:
+        """In the actor: wait until the server is blocked for it, then forget that session."""
+        watch = connections["default"].copy()
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            while not _is_blocked(watch, self._pid):
+                if time.monotonic() > deadline:
+                    raise StageError(f"the server is not blocked for {self.name}")
+                time.sleep(0.005)
+        finally:
+            watch.close()
+        self._lost_pid, self._pid = self._pid, 0
 
     def _run(self) -> None:
         self._stage.cast.actor = self
@@ -171,12 +190,7 @@ class Actor:
             raise StageError(f"{self.name} was left standing")
 
     def _waits_for_lock(self) -> bool:
-        with connections["default"].cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted)",
-                (self._pid,),
-            )
-            return bool(cursor.fetchone()[0])
+        return _is_blocked(connections["default"], self._pid)
 
     def _await(self, is_so: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -186,6 +200,14 @@ class Actor:
             if time.monotonic() > deadline:
                 raise StageError(f"{self.name} came to no {what}")
             time.sleep(0.005)
+
+
+def _is_blocked(connection: Any, pid: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted)", (pid,)
+        )
+        return bool(cursor.fetchone()[0])
 
 
 class Stage:

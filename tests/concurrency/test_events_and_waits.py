@@ -240,7 +240,8 @@ def test_run_under_its_lock_can_be_referred_to(
         rerun.done()
 
     outcome.go().done()
-    assert Run.objects.get(original_run=run).pk == rerun.done()
+    new_id = rerun.done()
+    assert Run.objects.get(original_run=run).pk == new_id
 
 
 # Row 6: keys of idempotency are taken in one order, each once.
