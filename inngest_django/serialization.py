@@ -20,6 +20,12 @@ def dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
+def utf8_size(value: object) -> int:
+    """Return how many bytes a value's compact JSON has in UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def loads(text: str | bytes) -> object:
     """Return the decoded JSON; NaN and infinities are refused.
 

@@ -14,7 +14,7 @@ from inngest_django.errors import EventInvalidError
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.models import Event
 from inngest_django.models.fields import JSONText
-from inngest_django.serialization import depth, dumps
+from inngest_django.serialization import depth, dumps, utf8_size
 
 MAX_NAME = 512
 MAX_ID = 512
@@ -127,6 +127,9 @@ def _encode(event: IncomingEvent) -> tuple[str, str | None]:
     user = _encode_value(event.name, "user", event.user) if event.user else None
     limit = conf.get().MAX_EVENT_BYTES
     size = len(encoded) + len(user or "")
+    if size > limit:
+        # Stored text escapes what is not ASCII; the limit is about what the sender has.
+        size = utf8_size(data) + (utf8_size(event.user) if event.user else 0)
     if size > limit:
         raise EventInvalidError(
             f"Event {event.name!r} has {size} bytes of data, over the limit of {limit}"

@@ -11,13 +11,12 @@ from typing import Any
 from django.db import Error as DatabaseError
 
 from inngest_django import expressions
-from inngest_django.engine import cancellation, crash_points, pieces, transactions, waits
+from inngest_django.engine import cancellation, crash_points, hot_path, pieces, transactions, waits
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import LockedRun
 from inngest_django.models import (
     Event,
     Job,
-    Run,
     Step,
     Wait,
     WaitKey,
@@ -125,7 +124,7 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
         if transactions.is_postgresql():
             # A stalled outcome that holds one run must not hold up the others.
             cursor.execute("SET LOCAL lock_timeout = '1s'")
-        locked = _lock_runs(cursor, chunk)
+        locked, own = _lock_runs(cursor, chunk)
         found = sorted(
             (match for run_id in locked for match in chunk[run_id]),
             key=lambda match: (match.run_id, match.event.seq or 0),
@@ -151,7 +150,7 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
         for match in found:
             wait = open_waits.pop(match.wait_id, None)
             run = locked[match.run_id]
-            if wait is None or match.run_id in ended or _is_own(match):
+            if wait is None or match.run_id in ended or match.event.id in own[match.run_id]:
                 continue
             if wait.kind == WaitKind.CANCEL:
                 ended.add(match.run_id)
@@ -169,25 +168,29 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
         crash_points.reach("route.settle_written")
 
 
-def _lock_runs(cursor: Any, run_ids: Iterable[str]) -> dict[str, LockedRun]:
-    """Lock live runs in the order of their ids, in a statement of its own."""
+def _lock_runs(
+    cursor: Any, run_ids: Iterable[str]
+) -> tuple[dict[str, LockedRun], dict[str, list[str]]]:
+    """Lock live runs in the order of their ids, in a statement of its own.
+
+    Returns:
+        The locked runs, and the ids of their own events, which never resume them.
+    """
     wanted = sorted(run_ids)
     lock = "FOR NO KEY UPDATE" if transactions.is_postgresql() else ""
     cursor.execute(
-        f"SELECT id, status, revision, floor_seq, {transactions.now_sql()} FROM inngest_run"
-        f" WHERE id IN ({transactions.in_list(len(wanted))}) ORDER BY id {lock}",
+        f"SELECT id, status, revision, floor_seq, {transactions.now_sql()}, event_id, event_ids"
+        f" FROM inngest_run WHERE id IN ({transactions.in_list(len(wanted))}) ORDER BY id {lock}",
         wanted,
     )
-    return {
-        row[0]: LockedRun(row[0], RunStatus(row[1]), row[2], row[3], transactions.as_moment(row[4]))
-        for row in cursor.fetchall()
-        if RunStatus(row[1]) in RUN_LIVE
-    }
-
-
-def _is_own(match: _Match) -> bool:
-    run = Run.objects.only("event_id", "event_ids").get(pk=match.run_id)
-    return match.event.id in (run.event_ids or [run.event_id])
+    locked, own = {}, {}
+    for run_id, status, revision, floor_seq, now, event_id, event_ids in cursor.fetchall():
+        if RunStatus(status) in RUN_LIVE:
+            locked[run_id] = LockedRun(
+                run_id, RunStatus(status), revision, floor_seq, transactions.as_moment(now)
+            )
+            own[run_id] = hot_path.decoded_ids(event_ids) or [event_id]
+    return locked, own
 
 
 def settle_match(

@@ -91,7 +91,7 @@ def _details(step: Step, attempts: Sequence[Attempt]) -> list[str]:
 
 def _failure(attempt: Attempt, *, whose: str) -> str:
     owner = f" of {whose}" if whose else ""
-    return f"attempt {attempt.number}{owner} failed: {error(attempt.error)}"
+    return f"attempt {attempt.number + 1}{owner} failed: {error(attempt.error)}"
 
 
 def _column(share: float) -> int:

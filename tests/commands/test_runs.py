@@ -95,7 +95,7 @@ def test_show_says_why_and_draws_each_step_with_its_retries(manage: Manage) -> N
     text = manage("inngest_show", run.pk.lower()).out
 
     assert "waits for event shop/order.shipped" in text
-    assert "attempt 0 failed: ValueError: card declined" in text
+    assert "attempt 1 failed: ValueError: card declined" in text
     assert '= {"n":5}' in text
     flaky_line = next(line for line in text.splitlines() if " flaky " in line)
     assert "completed" in flaky_line
@@ -174,7 +174,10 @@ def test_rerun_of_a_function_that_is_gone_ends_with_one(manage: Manage) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_prune_deletes_what_is_old(manage: Manage) -> None:
-    old = factories.completed_run(ended_at=factories.ago(90_000))
+    long_ago = factories.ago(90_000)
+    old = factories.completed_run(
+        id=ids.first_ulid_of(long_ago), queued_at=long_ago, ended_at=long_ago
+    )
     new, live = factories.completed_run(), factories.sleeping_run(queued_at=factories.ago(90_000))
 
     result = manage("inngest_prune", "--older-than", "1d", "--json")

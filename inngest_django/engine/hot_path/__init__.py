@@ -20,6 +20,7 @@ from inngest_django.engine.hot_path.exchanges import (
     record_and_go_on,
 )
 from inngest_django.engine.hot_path.leasing import (
+    decoded_ids,
     due_in,
     lease,
     load_steps,
@@ -70,6 +71,7 @@ __all__ = [
     "bump",
     "can_exchange",
     "complete_run",
+    "decoded_ids",
     "delete_job",
     "due_in",
     "first_hint_at",

@@ -99,7 +99,7 @@ def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool)
         function_version=row[10],
         has_unscanned_rules=bool(row[11]),
         parent_id=row[12],
-        event_ids=_decoded_list(row[13]),
+        event_ids=decoded_ids(row[13]),
         has_open_pieces=bool(row[14]),
         has_open_waits=bool(row[15]),
         event=EventRow(*row[16:23]),
@@ -107,7 +107,8 @@ def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool)
     )
 
 
-def _decoded_list(text: str | None) -> list[str] | None:
+def decoded_ids(text: str | None) -> list[str] | None:
+    """Return the list of ids that a column holds as JSON text."""
     if text is None:
         return None
     value = loads(text)
