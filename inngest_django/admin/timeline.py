@@ -202,9 +202,10 @@ def _by_step(rows: Iterable[Any]) -> dict[int | None, list[Any]]:
 
 def _end_of(run: Run, steps: Sequence[Step], *, now: dt.datetime) -> dt.datetime:
     if run.ended_at is None:
-        return max(now, run.queued_at)
+        queued_at: dt.datetime = run.queued_at
+        return max(now, queued_at)
     # The host's clock dates bodies, the database's clock dates the end of the run.
-    ends = [step.ended_at for step in steps if step.ended_at is not None]
+    ends: list[dt.datetime] = [step.ended_at for step in steps if step.ended_at is not None]
     return max([run.ended_at, *ends])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, transaction
+from django.utils import timezone
 
 from inngest_django import clock
 from inngest_django.models.base import alias
@@ -78,9 +79,15 @@ def after_commit(work: Callable[[], None]) -> None:
 
 
 def as_moment(value: Any) -> dt.datetime:
-    """Return a database value as an aware datetime; SQLite hands out text."""
-    moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(str(value))
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    """Return a database value as an aware datetime.
+
+    SQLite hands out text in UTC; PostgreSQL, with ``USE_TZ = False``, naive local time.
+    """
+    if not isinstance(value, dt.datetime):
+        return dt.datetime.fromisoformat(str(value)).replace(tzinfo=dt.UTC)
+    if value.tzinfo is not None:
+        return value
+    return timezone.make_aware(value, timezone.get_default_timezone())
 
 
 def now() -> dt.datetime:

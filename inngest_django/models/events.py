@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 
 from inngest_django.models.base import InngestManager
-from inngest_django.models.fields import JSONTextField
+from inngest_django.models.fields import JSONTextField, MomentField
 
 
 class Event(models.Model):
@@ -22,8 +22,8 @@ class Event(models.Model):
     user = JSONTextField(null=True)
     ts = models.BigIntegerField(help_text="Milliseconds since 1970, as the sender gave it.")
     version = models.TextField(null=True)
-    received_at = models.DateTimeField()
-    routed_at = models.DateTimeField(null=True)
+    received_at = MomentField()
+    routed_at = MomentField(null=True)
     # Order of commit. NULL until stamped, in a transaction of its own after the insert.
     seq = models.BigIntegerField(null=True)
 
@@ -102,7 +102,7 @@ class Pulse(models.Model):
     """One row (id 1): when a tick last ran. NULL until the first."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
-    ticked_at = models.DateTimeField(null=True)
+    ticked_at = MomentField(null=True)
     ticked_by = models.TextField(default="")
 
     objects = InngestManager["Pulse"]()
@@ -120,7 +120,7 @@ class IdempotencyKey(models.Model):
     function_id = models.TextField()
     key = models.TextField()
     run_id = models.CharField(max_length=26)
-    expires_at = models.DateTimeField()
+    expires_at = MomentField()
 
     objects = InngestManager["IdempotencyKey"]()
 

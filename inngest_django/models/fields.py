@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.utils import timezone
 
 from inngest_django.serialization import dumps, loads
 
@@ -17,9 +18,11 @@ class JSONText(str):
 
 if TYPE_CHECKING:
     _TextField = models.TextField[Any, Any]
+    _DateTimeField = models.DateTimeField[Any, Any]
 else:
     # Not subscriptable when it runs.
     _TextField = models.TextField
+    _DateTimeField = models.DateTimeField
 
 
 class JSONTextField(_TextField):
@@ -51,3 +54,16 @@ class JSONTextField(_TextField):
     def value_to_string(self, obj: models.Model) -> str:
         """Return the JSON text for serializers."""
         return dumps(self.value_from_object(obj))
+
+
+class MomentField(_DateTimeField):
+    """An aware moment, also in a project with ``USE_TZ = False``.
+
+    PostgreSQL stores moments either way; what such a project reads is naive, in its zone.
+    """
+
+    def from_db_value(self, value: Any, *_: Any) -> Any:
+        """Return the aware moment."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return timezone.make_aware(value, timezone.get_default_timezone())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from inngest_django.models.base import InngestManager
-from inngest_django.models.fields import JSONTextField
+from inngest_django.models.fields import JSONTextField, MomentField
 
 
 class Function(models.Model):
@@ -18,8 +18,8 @@ class Function(models.Model):
     version = models.PositiveIntegerField(default=1)
     # Checksums seen, newest last: old and new processes of a deploy register in turn.
     checksums = JSONTextField(default=list)
-    registered_at = models.DateTimeField()
-    paused_at = models.DateTimeField(null=True, blank=True)
+    registered_at = MomentField()
+    paused_at = MomentField(null=True, blank=True)
 
     objects = InngestManager["Function"]()
 

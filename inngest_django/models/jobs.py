@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from inngest_django.models.base import InngestManager, status_field
+from inngest_django.models.fields import MomentField
 from inngest_django.models.runs import Run
 from inngest_django.models.steps import Step
 from inngest_django.states import JobKind
@@ -18,11 +19,11 @@ class Job(models.Model):
     step = models.OneToOneField(Step, null=True, on_delete=models.CASCADE, related_name="job")
     kind = status_field(JobKind)
     function_id = models.TextField()
-    available_at = models.DateTimeField()
+    available_at = MomentField()
     attempt = models.PositiveIntegerField(default=0, help_text="Of its next try, from 0.")
     # The claim: whoever holds the token may write the outcome, nobody else.
     lease_token = models.BigIntegerField(null=True)
-    leased_until = models.DateTimeField(null=True)
+    leased_until = MomentField(null=True)
     lease_owner = models.TextField(default="")
     # Its holder was told to stop, so that a loss is a deploy and charges no attempt.
     is_draining = models.BooleanField(default=False)
@@ -30,7 +31,7 @@ class Job(models.Model):
     loss_count = models.PositiveIntegerField(default=0)
     free_loss_count = models.PositiveIntegerField(default=0)
     # When the tick publishes it, again or for the first time.
-    next_hint_at = models.DateTimeField()
+    next_hint_at = MomentField()
     hint_count = models.PositiveIntegerField(default=0)
     # Why nobody works on it although it is due, for people.
     note = models.TextField(default="")

@@ -6,7 +6,7 @@ from django.db import models
 
 from inngest_django.models.base import InngestManager, status_field
 from inngest_django.models.events import Event
-from inngest_django.models.fields import JSONTextField
+from inngest_django.models.fields import JSONTextField, MomentField
 from inngest_django.states import RUN_LIVE, RunStatus
 
 
@@ -16,16 +16,16 @@ class Run(models.Model):
     id = models.CharField(primary_key=True, max_length=26, editable=False)
     function_id = models.TextField()
     function_version = models.PositiveIntegerField(default=1)
-    status = status_field(RunStatus, default=RunStatus.QUEUED)
+    status = status_field(RunStatus, default=RunStatus.QUEUED.value)
     reason = models.TextField(default="", help_text="Why it ended or stands as it does.")
     event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="runs")
     # Ids of all its events, in order, when there are several; NULL means the one above.
     event_ids = JSONTextField(null=True)
     output = JSONTextField(null=True)
     error = JSONTextField(null=True)
-    queued_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    queued_at = MomentField()
+    started_at = MomentField(null=True)
+    ended_at = MomentField(null=True)
     parent = models.ForeignKey(
         "Step", null=True, on_delete=models.SET_NULL, related_name="children"
     )

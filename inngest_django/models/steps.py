@@ -6,7 +6,7 @@ from django.db import models
 
 from inngest_django.drivers.base import SINGLE_MODE
 from inngest_django.models.base import InngestManager, status_field
-from inngest_django.models.fields import JSONTextField
+from inngest_django.models.fields import JSONTextField, MomentField
 from inngest_django.models.runs import Run
 from inngest_django.states import STEP_OPEN, STEP_SETTLED, OpKind, StepStatus
 
@@ -20,7 +20,9 @@ class Step(models.Model):
     name = models.TextField(help_text="The id as the author wrote it.")
     index = models.PositiveIntegerField(default=0, help_text="0 for the first use of the id.")
     op = models.CharField(
-        max_length=16, choices=[(op.value, op.value) for op in OpKind], default=OpKind.STEP_RUN
+        max_length=16,
+        choices=[(op.value, op.value) for op in OpKind],
+        default=OpKind.STEP_RUN.value,
     )
     status = status_field(StepStatus)
     mode = models.CharField(max_length=8, default=SINGLE_MODE, help_text="Of its parallel group.")
@@ -30,8 +32,8 @@ class Step(models.Model):
     attempt_count = models.PositiveIntegerField(default=0, help_text="Tries begun.")
     # The run's revision that settling this step made; NULL until then.
     revision = models.PositiveIntegerField(null=True)
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    started_at = MomentField(null=True)
+    ended_at = MomentField(null=True)
 
     objects = InngestManager["Step"]()
 
@@ -65,8 +67,8 @@ class Attempt(models.Model):
     step = models.ForeignKey(Step, null=True, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField(help_text="Counted from 0.")
     error = JSONTextField()
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField()
+    started_at = MomentField(null=True)
+    ended_at = MomentField()
 
     objects = InngestManager["Attempt"]()
 

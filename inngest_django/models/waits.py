@@ -8,7 +8,7 @@ from django.db import models
 
 from inngest_django.models.base import InngestManager, status_field
 from inngest_django.models.events import Event
-from inngest_django.models.fields import JSONTextField
+from inngest_django.models.fields import JSONTextField, MomentField
 from inngest_django.models.runs import Run
 from inngest_django.models.steps import Step
 
@@ -35,17 +35,17 @@ class Wait(models.Model):
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="waits")
     step = models.ForeignKey(Step, null=True, on_delete=models.CASCADE, related_name="waits")
-    kind = status_field(WaitKind, default=WaitKind.EVENT)
-    status = status_field(WaitStatus, default=WaitStatus.OPEN)
+    kind = status_field(WaitKind, default=WaitKind.EVENT.value)
+    status = status_field(WaitStatus, default=WaitStatus.OPEN.value)
     event_name = models.CharField(max_length=512)
     expression = models.TextField(default="")
     # The parts of the run's own event that the expression reads.
     constants = JSONTextField(default=dict)
     # Only events with a larger seq count, whichever side looks first.
     floor_seq = models.BigIntegerField()
-    expires_at = models.DateTimeField()
-    created_at = models.DateTimeField()
-    closed_at = models.DateTimeField(null=True)
+    expires_at = MomentField()
+    created_at = MomentField()
+    closed_at = MomentField(null=True)
     matched_event = models.ForeignKey(
         Event, null=True, on_delete=models.SET_NULL, related_name="matched_waits"
     )
