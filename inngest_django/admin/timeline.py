@@ -206,7 +206,8 @@ def _end_of(run: Run, steps: Sequence[Step], *, now: dt.datetime) -> dt.datetime
         return max(now, queued_at)
     # The host's clock dates bodies, the database's clock dates the end of the run.
     ends: list[dt.datetime] = [step.ended_at for step in steps if step.ended_at is not None]
-    return max([run.ended_at, *ends])
+    ends.append(run.ended_at)
+    return max(ends)
 
 
 def _step_view(
