@@ -21,6 +21,7 @@ from tests import ledger
 
 __all__ = [
     "child",
+    "express",
     "failing",
     "group",
     "parent",
@@ -182,6 +183,22 @@ def failing(ctx: ContextSync) -> None:
         raise
 
 
+@client.create_function(
+    fn_id="express", trigger=TriggerEvent(event="faults/express"), checkpointing=True
+)
+def express(ctx: ContextSync) -> list[Any]:
+    def write() -> str:
+        _effect(ctx.run_id, "write")
+        return str(perform(ctx.run_id, "write", ctx.event.data, "write"))
+
+    return [
+        _sync(ctx, "one", 1),
+        _sync(ctx, "two", 2),
+        ctx.step.transaction("write", write),
+        _sync(ctx, "three", 3),
+    ]
+
+
 # One body of each kind, for the tests that break one thing in it.
 
 
@@ -223,6 +240,7 @@ MIXED = {
     "faults/waiter": "faults-waiter",
     "faults/parent": "faults-parent",
     "faults/failing": "faults-failing",
+    "faults/express": "faults-express",
 }
 # Every run that one event of each kind leads to, with its end.
 OUTCOMES: dict[str, tuple[str, object]] = {
@@ -231,6 +249,7 @@ OUTCOMES: dict[str, tuple[str, object]] = {
     "faults-waiter": ("completed", ["yes", None, "a"]),
     "faults-parent": ("completed", 50),
     "faults-child": ("completed", 49),
+    "faults-express": ("completed", [1, 2, "write", 3]),
     "faults-failing": ("failed", None),
     "faults-failing-failure": ("completed", "mourned"),
 }
@@ -262,11 +281,18 @@ STEPS: dict[str, dict[str, tuple[str, int]]] = {
         "keep": ("completed", 1),
     },
     "faults-child": {"square": ("completed", 1)},
+    "faults-express": {
+        "one": ("completed", 1),
+        "two": ("completed", 1),
+        "write": ("completed", 1),
+        "three": ("completed", 1),
+    },
     "faults-failing": {"never": ("failed", 2), "noticed": ("completed", 1)},
     "faults-failing-failure": {"mourn": ("completed", 1)},
 }
 EFFECTS: dict[str, tuple[str, ...]] = {
     "faults-sequence": ("write", "write again"),
     "faults-group": ("side",),
+    "faults-express": ("write",),
     "faults-writer": ("work",),
 }
