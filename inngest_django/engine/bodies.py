@@ -110,15 +110,7 @@ def _retry_body(claim: Claim, op: Op, *, delay: dt.timedelta) -> int:
         claim.hints += claims.hint_if_soon(claim, leased.job_id, delay)
         return leased.step_id or 0
     # The step gets a job and attempts of its own; the entry is done.
-    step = planning.plan_row(
-        run,
-        op,
-        status=StepStatus.PLANNED,
-        op_kind=OpKind.STEP_RUN,
-        input_=op.input,
-        attempt_count=1,
-        started_at=op.started_at or run.now,
-    )
+    step = planning.plan_retry(run, op)
     hot_path.delete_job(cursor, leased.job_id)
     job_id = hot_path.insert_job(
         cursor,

@@ -66,7 +66,9 @@ def _exchange(leased: Leased, response: CallResponse) -> bool:
 
     The long way also finds out what is the matter when the lease or the run is gone.
     """
-    if leased.kind is not JobKind.ENTER or leased.has_open_pieces:
+    if leased.kind is JobKind.STEP:
+        return _exchange_target(leased, response)
+    if leased.has_open_pieces:
         return False
     if isinstance(response, Returned):
         return (
@@ -93,6 +95,30 @@ def _exchange(leased: Leased, response: CallResponse) -> bool:
         status=StepStatus.COMPLETED,
     )
     execute_after_commit([JobHint(job_id, leased.function_id)])
+    return True
+
+
+def _exchange_target(leased: Leased, response: CallResponse) -> bool:
+    if not isinstance(response, Discovered) or response.target_missing or len(response.ops) != 1:
+        return False
+    op = response.ops[0]
+    if op.kind is not OpKind.STEP_RUN or leased.step_id is None:
+        return False
+    written = hot_path.settle_and_join(
+        leased, status=StepStatus.COMPLETED, output=op.output, error=None
+    )
+    if written is None:
+        return False
+    job_id = written[0]
+    pieces.announce_step(
+        leased.run_id,
+        leased.function_id,
+        step_id=leased.step_id,
+        name=op.name,
+        status=StepStatus.COMPLETED,
+    )
+    if job_id is not None:
+        execute_after_commit([JobHint(job_id, leased.function_id)])
     return True
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from django.db.models import F
 
 from inngest_django import conf, ids
 from inngest_django.drivers.base import Op
@@ -15,7 +17,7 @@ from inngest_django.engine.hints import JobHint
 from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue, InngestError, error_value
 from inngest_django.functions import registry
-from inngest_django.models import Event, Function, Run, Step, WaitKind
+from inngest_django.models import Event, Function, Job, Run, Step, WaitKind
 from inngest_django.serialization import dumps
 from inngest_django.states import JobKind, OpKind, StepStatus
 
@@ -52,117 +54,131 @@ def write(cursor: Any, run: LockedRun, leased: Leased, ops: Sequence[Op]) -> Pla
             fresh.append(op)
         else:
             plan.has_pieces = plan.has_pieces or row.is_open
-    for op in fresh:
-        _WRITERS[op.kind](cursor, run, leased, op, plan)
+    fresh = _without_unknown_targets(cursor, run, fresh, plan)
+    steps = _write_steps(run, fresh, existing)
+    _write_jobs(run, leased, steps, plan)
+    for step, op in steps:
+        if op.kind is OpKind.WAIT_FOR_EVENT:
+            _write_wait(cursor, run, leased, step, op, plan)
+        elif op.kind is OpKind.INVOKE_FUNCTION:
+            _write_invoke(cursor, run, leased, step, op, plan)
         if plan.error is not None:
             break
     return plan
 
 
-def plan_row(
-    run: LockedRun,
-    op: Op,
-    *,
-    status: StepStatus,
-    op_kind: OpKind,
-    input_: Any = None,
-    attempt_count: int = 0,
-    started_at: dt.datetime | None = None,
-) -> Step:
-    """Insert an open step, or open one again whose id had gone from the code."""
-    step, _ = Step.objects.update_or_create(
-        run_id=run.id,
-        hashed_id=op.hashed_id,
-        defaults={
-            "name": op.name,
-            "index": op.index,
-            "op": op_kind,
-            "status": status,
-            "mode": op.mode,
-            "input": input_,
-            "started_at": started_at,
-            "ended_at": None,
-        },
-        create_defaults={
-            "name": op.name,
-            "index": op.index,
-            "op": op_kind,
-            "status": status,
-            "mode": op.mode,
-            "input": input_,
-            "attempt_count": attempt_count,
-            "started_at": started_at,
-        },
+def plan_retry(run: LockedRun, op: Op) -> Step:
+    """Insert the step of a body that failed in the entry that found it, to be tried again."""
+    planned = dataclasses.replace(op, kind=OpKind.STEP_PLANNED)
+    existing = {
+        row.hashed_id: row for row in Step.objects.filter(run_id=run.id, hashed_id=op.hashed_id)
+    }
+    [(step, _)] = _write_steps(run, [planned], existing)
+    Step.objects.filter(pk=step.pk).update(
+        attempt_count=F("attempt_count") + 1, started_at=op.started_at or run.now
     )
     return step
 
 
-def _job(
-    cursor: Any,
-    run: LockedRun,
-    leased: Leased,
-    plan: Plan,
-    *,
-    step: Step,
-    kind: JobKind,
-    available_at: dt.datetime,
-) -> None:
-    job_id = hot_path.insert_job(
-        cursor,
+def _write_steps(
+    run: LockedRun, ops: Sequence[Op], existing: Mapping[str, Step]
+) -> list[tuple[Step, Op]]:
+    """Insert the rows of new steps, and open those again whose id had gone from the code."""
+    steps = [(_row(run, op), op) for op in ops]
+    for step, op in steps:
+        before = existing.get(op.hashed_id)
+        if before is not None:
+            step.pk = before.pk
+            Step.objects.filter(pk=before.pk).update(
+                op=step.op,
+                status=step.status,
+                mode=step.mode,
+                input=step.input,
+                started_at=step.started_at,
+                ended_at=None,
+            )
+    Step.objects.bulk_create([step for step, _ in steps if step.pk is None])
+    return steps
+
+
+def _row(run: LockedRun, op: Op) -> Step:
+    step = Step(
         run_id=run.id,
-        step_id=step.pk,
-        function_id=leased.function_id,
-        kind=kind,
-        available_at=available_at,
-        now=run.now,
-    )
-    plan.has_pieces = True
-    if job_id is not None and hot_path.is_soon(available_at, run.now):
-        delay = max(0.0, (available_at - run.now).total_seconds())
-        plan.hints.append(JobHint(job_id, leased.function_id, delay))
-
-
-def _write_planned(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Plan) -> None:
-    step = plan_row(run, op, status=StepStatus.PLANNED, op_kind=OpKind.STEP_RUN, input_=op.input)
-    _job(cursor, run, leased, plan, step=step, kind=JobKind.STEP, available_at=run.now)
-
-
-def _write_sleep(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Plan) -> None:
-    if "until" in op.opts:
-        until = dt.datetime.fromisoformat(op.opts["until"])
-    else:
-        until = run.now + dt.timedelta(milliseconds=op.opts["duration_ms"])
-    step = plan_row(
-        run,
-        op,
+        hashed_id=op.hashed_id,
+        name=op.name,
+        index=op.index,
+        mode=op.mode,
+        op=OpKind.STEP_RUN if op.kind is OpKind.STEP_PLANNED else op.kind,
         status=StepStatus.WAITING,
-        op_kind=OpKind.SLEEP,
-        input_={"until": until.astimezone(dt.UTC).isoformat()},
-        attempt_count=0,
         started_at=run.now,
     )
-    _job(
-        cursor, run, leased, plan, step=step, kind=JobKind.SLEEP,
-        available_at=max(until, run.now),
-    )  # fmt: skip
-
-
-def _write_wait(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Plan) -> None:
     opts = op.opts
-    expires_at = run.now + dt.timedelta(milliseconds=opts["timeout_ms"])
-    row = Run.objects.select_related("event").get(pk=run.id)
-    step = plan_row(
-        run,
-        op,
-        status=StepStatus.WAITING,
-        op_kind=OpKind.WAIT_FOR_EVENT,
-        input_={
+    if op.kind is OpKind.STEP_PLANNED:
+        step.status, step.started_at, step.input = StepStatus.PLANNED, None, op.input
+    elif op.kind is OpKind.SLEEP:
+        step.input = {"until": _wake_at(run, op).astimezone(dt.UTC).isoformat()}
+    elif op.kind is OpKind.WAIT_FOR_EVENT:
+        step.input = {
             "event": opts["event"],
             "if": opts.get("if"),
-            "expires_at": expires_at.isoformat(),
-        },
-        started_at=run.now,
-    )
+            "expires_at": (run.now + _life(op)).isoformat(),
+        }
+    else:
+        step.input = {
+            "function_id": opts["function_id"],
+            "data": opts.get("data"),
+            "expires_at": (run.now + _life(op)).isoformat(),
+        }
+    return step
+
+
+def _wake_at(run: LockedRun, op: Op) -> dt.datetime:
+    if "until" in op.opts:
+        return dt.datetime.fromisoformat(op.opts["until"])
+    return run.now + dt.timedelta(milliseconds=op.opts["duration_ms"])
+
+
+def _life(op: Op) -> dt.timedelta:
+    timeout = op.opts.get("timeout_ms")
+    return MAX_HORIZON if timeout is None else dt.timedelta(milliseconds=timeout)
+
+
+def _write_jobs(
+    run: LockedRun, leased: Leased, steps: Sequence[tuple[Step, Op]], plan: Plan
+) -> None:
+    """Insert the jobs of bodies, sleeps and invokes; a wait's is leased at once."""
+    jobs = []
+    for step, op in steps:
+        if op.kind is OpKind.STEP_PLANNED:
+            kind, at = JobKind.STEP, run.now
+        elif op.kind is OpKind.SLEEP:
+            kind, at = JobKind.SLEEP, max(_wake_at(run, op), run.now)
+        elif op.kind is OpKind.INVOKE_FUNCTION:
+            kind, at = JobKind.INVOKE, run.now + _life(op)
+        else:
+            continue
+        jobs.append(
+            Job(
+                run_id=run.id,
+                step=step,
+                kind=kind,
+                function_id=leased.function_id,
+                available_at=at,
+                next_hint_at=hot_path.first_hint_at(at, run.now),
+            )
+        )
+    plan.has_pieces = plan.has_pieces or bool(steps)
+    for job in Job.objects.bulk_create(jobs):
+        if hot_path.is_soon(job.available_at, run.now):
+            delay = max(0.0, (job.available_at - run.now).total_seconds())
+            plan.hints.append(JobHint(job.pk, leased.function_id, delay))
+
+
+def _write_wait(
+    cursor: Any, run: LockedRun, leased: Leased, step: Step, op: Op, plan: Plan
+) -> None:
+    opts = op.opts
+    row = Run.objects.select_related("event").get(pk=run.id)
     try:
         waits.open_wait(
             run_id=run.id,
@@ -174,7 +190,7 @@ def _write_wait(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Plan)
             floor_seq=waits.lookback_floor(
                 row, lookback=opts.get("lookback"), now=run.now, floor_seq=run.floor_seq
             ),
-            expires_at=expires_at,
+            expires_at=run.now + _life(op),
             now=run.now,
         )
     except InngestError as error:
@@ -195,18 +211,24 @@ def _write_wait(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Plan)
         owner=leases.owner(),
         leased_until=run.now + conf.get().LEASE_TTL,
     )
-    plan.has_pieces = True
     if job_id is not None:
         plan.own_jobs.append((job_id, token))
 
 
-def _write_invoke(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Plan) -> None:
-    opts = op.opts
-    target = opts["function_id"]
-    input_ = {"function_id": target, "data": opts.get("data")}
-    function = registry.get(target)
-    known = Function.objects.filter(pk=target).values_list("config", flat=True).first()
-    if function is None and known is None:
+def _without_unknown_targets(
+    cursor: Any, run: LockedRun, ops: Sequence[Op], plan: Plan
+) -> list[Op]:
+    """Fail the invokes of functions that nobody knows; returns the other ops."""
+    known = []
+    for op in ops:
+        target = op.opts.get("function_id")
+        if (
+            op.kind is not OpKind.INVOKE_FUNCTION
+            or registry.get(target) is not None
+            or Function.objects.filter(pk=target).exists()
+        ):
+            known.append(op)
+            continue
         error = ErrorValue(
             code="function_not_found",
             name="Error",
@@ -222,7 +244,7 @@ def _write_invoke(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Pla
                 index=op.index,
                 op=OpKind.INVOKE_FUNCTION,
                 status=StepStatus.FAILED,
-                input=dumps(input_),
+                input=dumps({"function_id": target, "data": op.opts.get("data")}),
                 output=None,
                 error=dumps(error),
                 attempt_count=0,
@@ -232,36 +254,37 @@ def _write_invoke(cursor: Any, run: LockedRun, leased: Leased, op: Op, plan: Pla
             now=run.now,
         )
         plan.settled += 1
-        return
-    timeout = opts.get("timeout_ms")
-    life = MAX_HORIZON if timeout is None else dt.timedelta(milliseconds=timeout)
-    step = plan_row(
-        run,
-        op,
-        status=StepStatus.WAITING,
-        op_kind=OpKind.INVOKE_FUNCTION,
-        input_={**input_, "expires_at": (run.now + life).isoformat()},
-        started_at=run.now,
+    return known
+
+
+def _write_invoke(
+    cursor: Any, run: LockedRun, leased: Leased, step: Step, op: Op, plan: Plan
+) -> None:
+    target = op.opts["function_id"]
+    function = registry.get(target)
+    config = (
+        Function.objects.values_list("config", flat=True).get(pk=target)
+        if function is None
+        else function.config()
     )
-    config = function.config() if function is not None else known
     floor = waits.current_floor(cursor)
+    event = _invoked_event(
+        run, leased, op, target=target, expires_at=run.now + _life(op), floor_seq=floor
+    )
     plan.hints += runs.start(
         [
             runs.Start(
                 run_id=ids.new_ulid(),
                 function_id=target,
-                event=_invoked_event(
-                    run, leased, op, target=target, expires_at=run.now + life, floor_seq=floor
-                ),
+                event=event,
                 floor_seq=floor,
                 available_at=run.now,
-                cancel_rules=(config or {}).get("cancel") or (),
+                cancel_rules=config.get("cancel") or (),
                 parent_id=step.pk,
             )
         ],
         now=run.now,
     )
-    _job(cursor, run, leased, plan, step=step, kind=JobKind.INVOKE, available_at=run.now + life)
 
 
 def _invoked_event(
@@ -296,11 +319,3 @@ def _invoked_event(
     )
     Event.objects.bulk_create([event])
     return event
-
-
-_WRITERS = {
-    OpKind.STEP_PLANNED: _write_planned,
-    OpKind.SLEEP: _write_sleep,
-    OpKind.WAIT_FOR_EVENT: _write_wait,
-    OpKind.INVOKE_FUNCTION: _write_invoke,
-}

@@ -24,6 +24,12 @@ def jobs_of(run: Run) -> dict[str, int]:
     return {job.step.name: job.pk for job in Job.objects.filter(run=run, kind="step")}
 
 
+@pytest.fixture(autouse=True)
+def one_statement_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Sent in one message they leave no place to stop between them; see test_exchanges.py.
+    monkeypatch.setattr(hot_path, "can_exchange", lambda: False)
+
+
 # Row 11: the run's lock is a statement of its own; what it decides comes in later ones.
 
 

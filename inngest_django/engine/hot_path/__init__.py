@@ -18,6 +18,7 @@ from inngest_django.engine.hot_path.exchanges import (
     complete_run,
     record_and_enter,
     record_and_go_on,
+    settle_and_join,
 )
 from inngest_django.engine.hot_path.leasing import (
     decoded_ids,
@@ -91,6 +92,7 @@ __all__ = [
     "record_and_go_on",
     "renew",
     "reschedule",
+    "settle_and_join",
     "settle_step",
     "take_due",
 ]

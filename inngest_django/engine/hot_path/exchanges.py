@@ -23,6 +23,7 @@ from inngest_django.engine.hot_path.settling import (
     STEP_VALUES,
     step_values,
 )
+from inngest_django.states import StepStatus
 
 _LOCK = "BEGIN; SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE;"
 _BUMP = (
@@ -95,6 +96,44 @@ def record_and_go_on(leased: Leased, step: NewStep, *, ttl: float) -> tuple[int,
         (leased.run_id, leased.job_id, leased.token, *step_values(step), *started_params),
     )
     return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def settle_and_join(
+    leased: Leased, *, status: StepStatus, output: str | None, error: str | None
+) -> tuple[int | None, int] | None:
+    """Record the result of a planned step, and insert the entry that follows the last one.
+
+    ORM form: the run's lock; the token's check; ``bump``; ``settle_step``; ``delete_job``;
+    ``must_enter``; ``insert_job(kind="enter")``. The join is decided in a statement after
+    the lock, over what the previous holder of the lock committed.
+
+    Returns:
+        The id of the entry's job (None when this was not the last) and the run's revision;
+        None when the lease or the run is gone, or the step is not open.
+    """
+    now = transactions.now_sql()
+    rows = _exchange(
+        f"{_LOCK} WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN} AND EXISTS"
+        " (SELECT 1 FROM inngest_step s WHERE s.id = step_id"
+        " AND s.status IN ('planned', 'running', 'waiting'))"
+        " RETURNING id, run_id, step_id, function_id),"
+        f" bumped AS ({_BUMP}), settled AS (UPDATE inngest_step SET status = %s, output = %s,"
+        f" error = %s, revision = bumped.revision, ended_at = {now} FROM held, bumped"
+        " WHERE inngest_step.id = held.step_id RETURNING inngest_step.mode),"
+        " job AS (INSERT INTO inngest_job (run_id, step_id, kind, function_id, available_at,"
+        " attempt, lease_token, leased_until, lease_owner, is_draining, loss_count,"
+        " free_loss_count, next_hint_at, hint_count, note)"
+        f" SELECT held.run_id, NULL, 'enter', held.function_id, {now}, 0, NULL::bigint,"
+        f" NULL::timestamptz, '', false, 0, 0, {now_plus(HINT_GRACE.total_seconds())}, 0, ''"
+        " FROM held, settled WHERE settled.mode = 'race' OR NOT EXISTS (SELECT 1 FROM"
+        " inngest_job o WHERE o.run_id = held.run_id AND o.kind <> 'enter' AND o.id <> held.id)"
+        " OR EXISTS (SELECT 1 FROM inngest_job o JOIN inngest_step s ON s.id = o.step_id"
+        " WHERE o.run_id = held.run_id AND o.id <> held.id AND s.mode = 'race')"
+        " ON CONFLICT DO NOTHING RETURNING id)"
+        " SELECT (SELECT id FROM job), bumped.revision FROM bumped, settled; COMMIT",
+        (leased.run_id, leased.job_id, leased.token, status, output, error),
+    )
+    return (rows[0][0], int(rows[0][1])) if rows else None
 
 
 def complete_run(
