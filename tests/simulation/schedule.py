@@ -1,0 +1,776 @@
+"""One schedule: a seed's choice of programs, interleavings and faults, and its verdict."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any
+
+from django.db import OperationalError, transaction
+
+from inngest_django import clock
+from inngest_django.engine import (
+    cancellation,
+    executor,
+    hot_path,
+    ingest,
+    memo_cache,
+    recovery,
+    routing,
+    sync,
+)
+from inngest_django.events import Event as IncomingEvent
+from inngest_django.serialization import loads
+from inngest_django.states import STEP_SETTLED
+from tests.simulation import programs
+from tests.simulation.audit import Audit
+from tests.simulation.programs import Author, Player
+from tests.simulation.stage import STOP, Message, Stage
+from tests.simulation.workers import Died, Process, Task
+
+PROCESSES = 3
+CHAOS_SECONDS = 45.0  # Of virtual time: a bound on how often one job can be lost.
+MOST_ROUNDS = 400
+# What faults, lost hints and retries may add to the time that a program takes.
+SLACK = 200.0
+LATE = 18.0  # In the calm at the end no due job stays unnoticed for longer.
+
+
+class Rollback(Exception):
+    """The caller's transaction is rolled back."""
+
+
+@dataclasses.dataclass
+class Sending:
+    """An event that somebody outside wants accepted."""
+
+    name: str
+    data: dict[str, Any]
+    external_id: str = ""
+    is_rolled_back: bool = False
+    may_go: Callable[[], bool] = lambda: True
+
+
+@dataclasses.dataclass
+class Root:
+    """A run that a sender asked for."""
+
+    key: str
+    tree: int
+    function: str
+    fate: str = "ends"  # or "stopped", "perhaps cancelled"
+
+
+@dataclasses.dataclass
+class Verdict:
+    """What came of a schedule."""
+
+    seed: int
+    problems: list[str]
+    trace: list[str]
+    transitions: collections.Counter[tuple[str, str | None, str]]
+    points: set[str]
+    counts: collections.Counter[str]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256("\n".join(self.trace + self.problems).encode()).hexdigest()[:16]
+
+
+class Schedule:
+    """Runs one seed from an empty database to its end."""
+
+    def __init__(self, stage: Stage, seed: int, *, has_faults: bool = True) -> None:
+        self.stage = stage
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.has_faults = has_faults
+        self.is_calm = not has_faults
+        self.trace: list[str] = []
+        self.points: set[str] = set()
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.calls: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.messages: list[Message] = []
+        self.tasks: list[Task] = []
+        self.audit = Audit(stage.database, lambda: stage.crew.current)
+        self.player = Player(self.note, self.effect, lambda index: self.author.trees[index])
+        self._number = 0
+        self._born = 0
+        self._last_tick = 0.0
+        self._main = Process("main")
+        stage.simulation = self
+        # Ids come from a generator of their own, so that the schedule does not depend on them.
+        stage.rng = random.Random(seed ^ 0x5EED)
+        stage.database.listener = None
+        stage.database.clear()
+        stage.move(0.0)
+        sync._touched = stage.elapsed + 1000.0
+        sync._foreign_read = stage.elapsed + 1000.0
+        stage.database.listener = self
+        self._author()
+        self.processes = [self._process() for _ in range(PROCESSES)]
+        self.control = Process("control")
+        self._weigh()
+
+    # Script ------------------------------------------------------------------------------
+
+    def _author(self) -> None:
+        rng = self.rng
+        self.author = Author(rng)
+        self.roots: list[Root] = []
+        self.sendings: list[Sending] = []
+        for index in range(rng.choices([1, 2, 3], [45, 45, 10])[0]):
+            fate = rng.choices(["ends", "stopped", "perhaps cancelled"], [80, 10, 10])[0]
+            tree = self.author.sleepy_root() if fate == "stopped" else self.author.root()
+            function = rng.choice(["plain", "plain", "quick"])
+            if fate == "stopped":
+                function = "stoppable"
+            root = Root(f"k{index}", tree, function, fate)
+            self.roots.append(root)
+            self._send_root(root)
+        if rng.random() < 0.2:
+            data = {"tree": self.author.root(), "key": "nobody"}
+            self.sendings.append(Sending("sim/plain", data, "nobody", is_rolled_back=True))
+        rng.shuffle(self.sendings)
+        self.cancels = [root for root in self.roots if root.fate == "perhaps cancelled"]
+
+    def _send_root(self, root: Root) -> None:
+        data = {"tree": root.tree, "key": root.key}
+        for _ in range(self.rng.choice([1, 1, 1, 2])):
+            self.sendings.append(Sending(f"sim/{root.function}", data, f"root-{root.key}"))
+        if root.fate == "stopped":
+            self.sendings.append(
+                Sending(STOP, {"key": root.key}, may_go=lambda: self._was_accepted(root))
+            )
+        self._script_signals(root, root.tree, root.key)
+
+    def _script_signals(self, root: Root, tree: int, key: str) -> None:
+        for node in programs.nodes(self.author.trees[tree]):
+            if isinstance(node, programs.Invoke):
+                self._script_signals(root, node.index, f"{key}/{node.name}")
+            if not isinstance(node, programs.Wait) or node.signal == "never":
+                continue
+            if node.signal == "seen":
+                may_go = lambda name=node.name: self._is_waiting(name)  # noqa: E731
+            else:
+                may_go = lambda: self._was_accepted(root)  # noqa: E731
+            data = {"key": key, "n": node.name}
+            self.sendings.append(Sending(programs.SIGNAL, data, may_go=may_go))
+            if self.rng.random() < 0.3:
+                data = {"key": key, "n": "another"}
+                self.sendings.append(Sending(programs.SIGNAL, data, may_go=may_go))
+
+    def _was_accepted(self, root: Root) -> bool:
+        wanted = f"root-{root.key}"
+        return any(external == wanted for _, external in self.audit.accepted.values())
+
+    def _is_waiting(self, name: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM inngest_step WHERE name = ?", name))
+
+    def _weigh(self) -> None:
+        rng = self.rng
+        self.stay = rng.choice([0.55, 0.8, 0.93])
+        self.losses = rng.choice([0, 1, 2, 3]) if self.has_faults else 0
+        self.errors = rng.choice([0, 0, 1, 2]) if self.has_faults else 0
+        self.loses_hints = rng.choice([0.0, 0.0, 0.2, 0.6])
+        self.repeats_hints = rng.choice([0.0, 0.0, 0.2, 0.5])
+        self.is_broker_down = False
+        self.budget = rng.choice([40, 80, 160])
+        self.weights = {
+            "resume": 30,
+            "deliver": 24,
+            "send": 6,
+            "tick": 3,
+            "pass": 4,
+            "lease": rng.choice([0, 1, 3]),
+            "kill": rng.choice([0, 1, 3]),
+            "cancel": 2,
+            "renew": rng.choice([0, 2]),
+            "drain": rng.choice([0, 0, 1]),
+            "broker": rng.choice([0, 0, 1]),
+        }
+
+    # The connection's side ---------------------------------------------------------------
+
+    @property
+    def process(self) -> Process:
+        task = self.stage.crew.current
+        return self._main if task is None else task.process
+
+    def statement(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        task = self.stage.crew.current
+        if task is None:
+            return execute(sql, params, many, context)
+        if task.is_killed:
+            if sql.startswith(("ROLLBACK", "RELEASE")):
+                return execute(sql, params, many, context)
+            raise Died
+        is_alone = not self.stage.database.in_atomic_block
+        if is_alone:
+            self._pause(task, sql)
+        self._boundary(task, sql)
+        result = execute(sql, params, many, context)
+        if sql.startswith("BEGIN"):
+            # Django does not know of the transaction yet; dying here is dying before it.
+            return result
+        if is_alone:
+            self.audit.committed()
+        self._boundary(task, sql)
+        return result
+
+    def saw(self, *row: Any) -> None:
+        self.audit.saw(row)
+
+    def before_commit(self) -> None:
+        task = self.stage.crew.current
+        if task is not None:
+            if task.is_killed:
+                raise Died
+            self._boundary(task, "COMMIT")
+
+    def after_commit(self) -> None:
+        self.audit.committed()
+        task = self.stage.crew.current
+        if task is not None:
+            self._boundary(task, "COMMIT")
+
+    def rolled_back(self) -> None:
+        self.audit.rolled_back()
+
+    def reach(self, name: str) -> None:
+        """Stand at a named point of the engine."""
+        task = self.stage.crew.current
+        if task is None:
+            return
+        if task.is_killed:
+            raise Died
+        if not self.stage.database.in_atomic_block:
+            self._pause(task, name)
+        self._boundary(task, name, is_point=True)
+
+    def _pause(self, task: Task, at: str) -> None:
+        if self.is_calm or self.rng.random() < self.stay:
+            return
+        self.stage.crew.stand(task, at)
+
+    def _boundary(self, task: Task, at: str, *, is_point: bool = False) -> None:
+        if task.fuse <= 0:
+            return
+        task.fuse -= 1
+        if task.fuse > 0:
+            return
+        if task.fuse_kind == "error":
+            if is_point:
+                task.fuse = 1
+                return
+            task.fault_fired = True
+            self._log(f"{task}: the database fails at {_short(at)}")
+            self.counts["errors"] += 1
+            raise OperationalError("simulated: the connection was lost")
+        self._log(f"{task}: its worker dies at {_short(at)}")
+        self.counts["deaths"] += 1
+        if is_point:
+            self.points.add(at)
+        task.is_killed = True
+        task.process.is_dead = True
+        raise Died
+
+    # The broker's side -------------------------------------------------------------------
+
+    def publish(self, found: list[tuple[int, float]]) -> bool:
+        task = self.stage.crew.current
+        if task is not None and task.is_killed:
+            raise Died
+        if self.stage.database.in_atomic_block:
+            self.audit.complain(f"{task} published before its commit")
+        if self.is_broker_down and not self.is_calm:
+            return False
+        for job_id, delay in found:
+            copies = 1
+            if not self.is_calm:
+                if self.rng.random() < self.loses_hints:
+                    copies = 0
+                elif self.rng.random() < self.repeats_hints:
+                    copies = 2
+            for _ in range(copies):
+                self._number += 1
+                due = self.stage.elapsed + delay
+                heapq.heappush(self.messages, Message(due, self._number, job_id))
+        return True
+
+    # The authors' side -------------------------------------------------------------------
+
+    def note(self, run_id: str, name: str) -> int:
+        """Write a call of a body into the ledger; returns how many there were."""
+        task = self.stage.crew.current
+        assert task is not None
+        if task.is_killed:
+            raise Died
+        self.calls[run_id, name] += 1
+        self._log(f"{task}: body {name}")
+        rows = self._rows(
+            "SELECT id, status FROM inngest_step WHERE run_id = ? AND name = ?", run_id, name
+        )
+        if rows and rows[0][1] in STEP_SETTLED:
+            is_inside = self.stage.database.in_atomic_block
+            # A transaction's body may begin after its lease was lost: nothing of it stays.
+            if not is_inside or self._holds_a_lease(task):
+                self.audit.complain(f"body of {name} was called after its result was recorded")
+        if not self.stage.database.in_atomic_block:
+            self._pause(task, f"body {name}")
+        return self.calls[run_id, name]
+
+    def effect(self, run_id: str, name: str) -> None:
+        """Write what a transaction's body writes."""
+        with self.stage.database.cursor() as cursor:
+            cursor.execute("INSERT INTO sim_effect VALUES (%s, %s)", (run_id, name))
+
+    def _holds_a_lease(self, task: Task) -> bool:
+        return any(
+            self._rows("SELECT 1 FROM inngest_job WHERE lease_token = ?", token)
+            for token in task.tokens
+        )
+
+    # Scheduler ---------------------------------------------------------------------------
+
+    def run(self) -> Verdict:
+        try:
+            if not self.is_calm:
+                self._chaos()
+            self._calm()
+            self._judge()
+        finally:
+            self._abandon()
+        return Verdict(
+            self.seed,
+            self.audit.problems,
+            self.trace,
+            self.audit.transitions,
+            self.points,
+            self.counts,
+        )
+
+    def _chaos(self) -> None:
+        names, weights = list(self.weights), list(self.weights.values())
+        for _ in range(self.budget):
+            self._move(0.001)
+            action = self.rng.choices(names, weights)[0]
+            getattr(self, f"_do_{action}")()
+            if self.audit.problems:
+                return
+            if not self.sendings and not self.tasks and self._is_over():
+                return
+
+    def _do_resume(self) -> None:
+        if self.tasks:
+            self._resume(self.rng.choice(self.tasks))
+
+    def _do_deliver(self) -> None:
+        if not self.messages or len(self.tasks) >= 5:
+            return
+        message = self.messages.pop(self.rng.randrange(len(self.messages)))
+        heapq.heapify(self.messages)
+        self._deliver(message)
+
+    def _do_send(self) -> None:
+        able = [one for one in self.sendings if one.may_go()]
+        if able and len(self.tasks) < 7:
+            self._send(self.rng.choice(able))
+
+    def _do_tick(self) -> None:
+        if len(self.tasks) < 6:
+            self._tick()
+
+    def _do_pass(self) -> None:
+        self._pass(self.rng.choice([0.2, 1.0, 3.0]))
+
+    def _do_lease(self) -> None:
+        if self.tasks or self._rows("SELECT 1 FROM inngest_job WHERE lease_token IS NOT NULL"):
+            self._pass(21.0)
+
+    def _pass(self, seconds: float) -> None:
+        if self.stage.elapsed + seconds < CHAOS_SECONDS:
+            self._move(seconds)
+            self._log(f"{seconds} s pass")
+
+    def _do_kill(self) -> None:
+        if self.tasks and self.losses > 0:
+            self.losses -= 1
+            task = self.rng.choice(self.tasks)
+            self._log(f"{task}: its worker is killed at {_short(task.at)}")
+            self.counts["deaths"] += 1
+            self._bury(task.process)
+
+    def _do_cancel(self) -> None:
+        if not self.cancels:
+            return
+        root = self.rng.choice(self.cancels)
+        run_id = self._run_of(root)
+        if run_id is None:
+            return
+        self.cancels.remove(root)
+        self._begin(f"cancel {root.key}", lambda: cancellation.cancel(run_id), self.control)
+
+    def _do_renew(self) -> None:
+        holders = [one for one in self.processes if one.renewer.held]
+        if holders and len(self.tasks) < 6:
+            process = self.rng.choice(holders)
+            self._begin("renew", process.renewer.renew, process)
+
+    def _do_drain(self) -> None:
+        process = self.rng.choice(self.processes)
+        if not process.is_draining and len(self.tasks) < 6:
+            process.is_draining = True
+            self._begin("drain", lambda: hot_path.mark_draining(process.name), process)
+
+    def _do_broker(self) -> None:
+        self.is_broker_down = not self.is_broker_down
+        self._log(f"broker {'down' if self.is_broker_down else 'up'}")
+
+    def _calm(self) -> None:
+        """No more faults: whatever was left behind must come to its end by itself."""
+        self.is_broker_down = False
+        rounds = 0
+        if not self.is_calm:
+            # Late workers wake up in any order, before or after others took over.
+            while self.tasks and not self.audit.problems:
+                self._move(0.001)
+                if self.rng.random() < 0.25:
+                    self._do_lease_out()
+                self._resume(self.rng.choice(self.tasks))
+        self.is_calm = True
+        self.loses_hints = self.repeats_hints = 0.0
+        for process in self.processes:
+            process.is_draining = False
+        self._log("calm")
+        calm_since = self.stage.elapsed
+        while not self.audit.problems:
+            rounds += 1
+            if rounds > MOST_ROUNDS:
+                self.audit.complain(f"did not end: {self._leftovers()}")
+                return
+            self._work_off()
+            if self.stage.elapsed > calm_since + LATE:
+                self._complain_of_late_jobs()
+            for root in list(self.cancels):
+                run_id = self._run_of(root)
+                if run_id is not None:
+                    self.cancels.remove(root)
+            able = [one for one in self.sendings if one.may_go()]
+            if able:
+                self._move(0.001)
+                self._send(able[0])
+                continue
+            if self._is_over():
+                return
+            self._wait_for_something()
+
+    def _do_lease_out(self) -> None:
+        """Let leases end and others take over while the late ones still stand."""
+        if self.stage.elapsed < CHAOS_SECONDS:
+            self._move(21.0)
+            self._log("21 s pass")
+            self._tick()
+            for message in list(self.messages):
+                if len(self.tasks) < 8 and message.due <= self.stage.elapsed:
+                    self.messages.remove(message)
+                    self._deliver(message)
+            heapq.heapify(self.messages)
+
+    def _work_off(self) -> None:
+        while not self.audit.problems:
+            self._move(0.001)
+            if self.tasks:
+                self._resume(self.tasks[0])
+            elif self.messages and self.messages[0].due <= self.stage.elapsed:
+                self._deliver(heapq.heappop(self.messages))
+            else:
+                return
+
+    def _wait_for_something(self) -> None:
+        """Move the clock to the next moment at which anything is to be done, and tick."""
+        moments = []
+        [(moment,)] = self._rows("SELECT min(next_hint_at) FROM inngest_job")
+        if moment is not None:
+            due = (_moment(moment) - self.stage.now).total_seconds()
+            moments.append(self.stage.elapsed + due - hot_path.lookahead().total_seconds())
+        if self.messages:
+            moments.append(self.messages[0].due)
+        if self._rows("SELECT 1 FROM inngest_event WHERE routed_at IS NULL"):
+            moments.append(0.0)
+        if not moments:
+            moments.append(0.0)
+        target = max(min(moments), self.stage.elapsed + 0.1)
+        if target < self._last_tick + 1.0 and not self.messages:
+            target = self._last_tick + 1.0
+        self._move(target - self.stage.elapsed)
+        if target >= self._last_tick + 1.0:
+            self._last_tick = target
+            self._tick()
+
+    def _complain_of_late_jobs(self) -> None:
+        now = clock.as_sqlite_text(self.stage.now - _seconds(LATE))
+        for job_id, kind in self._rows(
+            "SELECT id, kind FROM inngest_job"
+            " WHERE max(available_at, coalesce(leased_until, available_at)) < ?",
+            now,
+        ):
+            self.audit.complain(f"nobody looks at {kind} job {job_id}, due for over {LATE} s")
+
+    # Tasks -------------------------------------------------------------------------------
+
+    def _begin(self, name: str, work: Callable[[], Any], process: Process) -> None:
+        task = Task(name, work, process)
+        if not self.is_calm and self.rng.random() < 0.25:
+            if self.losses > 0 and self.rng.random() < 0.7:
+                self.losses -= 1
+                task.fuse_kind = "death"
+                task.fuse = self.rng.randint(1, 70)
+            elif self.errors > 0:
+                self.errors -= 1
+                task.fuse_kind = "error"
+                task.fuse = self.rng.randint(1, 50)
+        self.tasks.append(task)
+        self.counts["tasks"] += 1
+        self._resume(task)
+
+    def _resume(self, task: Task) -> None:
+        self._log(f"{task}: from {_short(task.at)}")
+        self.stage.crew.resume(task)
+        if not task.is_over:
+            return
+        self.tasks.remove(task)
+        self._end(task)
+
+    def _end(self, task: Task) -> None:
+        if task.process.is_dead:
+            self._bury(task.process)
+        error = task.error
+        if error is None or isinstance(error, Died | Rollback):
+            return
+        if isinstance(error, OperationalError) and task.fault_fired:
+            return
+        self.audit.complain(f"{task} raised {type(error).__name__}: {error}")
+
+    def _bury(self, process: Process) -> None:
+        """End everything that a dead process was doing, and start another in its place."""
+        process.is_dead = True
+        for task in [one for one in self.tasks if one.process is process]:
+            task.is_killed = True
+            self.tasks.remove(task)
+            if task.has_begun:
+                self.stage.crew.resume(task)
+            if not isinstance(task.error, Died):
+                self.audit.complain(f"{task} survived its death: {task.error!r}")
+        if process is self.control:
+            self.control = Process("control")
+        elif process in self.processes:
+            self.processes[self.processes.index(process)] = self._process()
+
+    def _process(self) -> Process:
+        self._born += 1
+        return Process(f"w{self._born}")
+
+    def _deliver(self, message: Message) -> None:
+        if message.job_id == 0:
+            self._begin("route", routing.route, self.control)
+            return
+        # A process runs one job at a time, seldom two (a pool of threads).
+        free = [
+            one
+            for one in self.processes
+            if self.rng.random() < 0.1 or not any(task.process is one for task in self.tasks)
+        ]
+        process = self.rng.choice(free or self.processes)
+        job_id = message.job_id
+        self._begin(f"job {job_id}", lambda: executor.execute(job_id), process)
+
+    def _tick(self) -> None:
+        self._begin("tick", recovery.tick, self.control)
+
+    def _send(self, sending: Sending) -> None:
+        self.sendings.remove(sending)
+        event = IncomingEvent(name=sending.name, data=sending.data, id=sending.external_id)
+        found: list[str] = []
+
+        def work() -> None:
+            if not sending.is_rolled_back and self.rng.random() < 0.5:
+                found.extend(ingest.accept([event]))
+                return
+            with transaction.atomic():
+                found.extend(ingest.accept([event]))
+                if sending.is_rolled_back:
+                    raise Rollback
+
+        task = Task(f"send {sending.name} {sending.data}", work, Process("sender"))
+        if not self.is_calm and self.losses and self.rng.random() < 0.1:
+            self.losses -= 1
+            task.fuse, task.fuse_kind = self.rng.randint(1, 10), "death"
+        self.tasks.append(task)
+        while task in self.tasks:
+            # Somebody who sends one event after another.
+            self._resume(task)
+        if not sending.is_rolled_back and not set(found) & set(self.audit.accepted):
+            self.sendings.append(sending)
+
+    def _abandon(self) -> None:
+        for task in list(self.tasks):
+            task.is_killed = True
+            self.tasks.remove(task)
+            self.stage.crew.resume(task)
+        self.stage.database.listener = None
+        memo_cache._runs.clear()
+
+    # State -------------------------------------------------------------------------------
+
+    def _rows(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self.stage.database.raw.execute(sql, params).fetchall()
+        return found
+
+    def _run_of(self, root: Root) -> str | None:
+        rows = self._rows(
+            "SELECT r.id FROM inngest_run r JOIN inngest_event e ON e.id = r.event_id"
+            " WHERE e.external_id = ? ORDER BY r.id",
+            f"root-{root.key}",
+        )
+        return rows[0][0] if rows else None
+
+    def _is_over(self) -> bool:
+        return not self._rows(
+            "SELECT 1 FROM inngest_run WHERE status IN ('queued', 'running')"
+            " UNION ALL SELECT 1 FROM inngest_event WHERE routed_at IS NULL"
+        )
+
+    def _leftovers(self) -> str:
+        runs = self._rows(
+            "SELECT function_id, id, status FROM inngest_run"
+            " WHERE status IN ('queued', 'running')"
+        )
+        jobs = self._rows("SELECT id, kind, run_id, available_at, note FROM inngest_job")
+        events = self._rows("SELECT id, name FROM inngest_event WHERE routed_at IS NULL")
+        return f"runs {runs}, jobs {jobs}, events {events}"
+
+    def _judge(self) -> None:
+        if self.audit.problems:
+            return
+        for table in ("inngest_job", "inngest_wait_key"):
+            [(count,)] = self._rows(f"SELECT count(*) FROM {table}")
+            if count:
+                self.audit.complain(f"{count} rows are left in {table}")
+        for root in self.roots:
+            self._judge_root(root)
+        if self._rows(
+            "SELECT 1 FROM inngest_run r JOIN inngest_event e ON e.id = r.event_id"
+            " WHERE e.external_id = 'nobody'"
+        ):
+            self.audit.complain("an event that was rolled back started a run")
+        self._judge_effects()
+        self._judge_waits()
+        self._judge_echoes()
+
+    def _judge_root(self, root: Root) -> None:
+        rows = self._rows(
+            "SELECT r.id, r.status, r.output, r.error,"
+            " (julianday(r.ended_at) - julianday(r.queued_at)) * 86400"
+            " FROM inngest_run r JOIN inngest_event e ON e.id = r.event_id"
+            " WHERE e.external_id = ?",
+            f"root-{root.key}",
+        )
+        if len(rows) != 1:
+            self.audit.complain(f"{len(rows)} runs were started for {root.key}")
+            return
+        [(_, status, output, error, seconds)] = rows
+        tree = self.author.trees[root.tree]
+        wanted = "completed"
+        if any(isinstance(n, programs.Fail) and n.fails > 5 for n in programs.nodes(tree)):
+            wanted = "failed"
+        if root.fate == "stopped":
+            wanted = "cancelled"
+        allowed = {wanted} | ({"cancelled"} if root.fate == "perhaps cancelled" else set())
+        if status not in allowed:
+            self.audit.complain(f"run of {root.key} ended {status}, not {wanted}: {error}")
+            return
+        if status != "completed":
+            return
+        found, expected = loads(output), programs.expected(tree)
+        if not programs.is_as_expected(expected, found):
+            self.audit.complain(f"run of {root.key} came to {found}, not {expected}")
+        if seconds > programs.longest(tree) + SLACK:
+            self.audit.complain(f"run of {root.key} took {seconds:.0f} s")
+
+    def _judge_effects(self) -> None:
+        for run_id, name, status, count in self._rows(
+            "SELECT s.run_id, s.name, s.status, (SELECT count(*) FROM sim_effect e"
+            " WHERE e.run_id = s.run_id AND e.step = s.name) FROM inngest_step s"
+            " WHERE s.name LIKE 't%'"
+        ):
+            if count != (status == "completed"):
+                self.audit.complain(f"{status} transaction {name} of {run_id} had {count} effects")
+        [(orphans,)] = self._rows(
+            "SELECT count(*) FROM sim_effect e WHERE NOT EXISTS (SELECT 1 FROM inngest_step s"
+            " WHERE s.run_id = e.run_id AND s.name = e.step)"
+        )
+        if orphans:
+            self.audit.complain(f"{orphans} effects have no recorded step")
+
+    def _judge_waits(self) -> None:
+        """Compare each wait with all events, one by one."""
+        for name, status, key in self._rows(
+            "SELECT s.name, s.status, e.data FROM inngest_wait w"
+            " JOIN inngest_step s ON s.id = w.step_id JOIN inngest_run r ON r.id = w.run_id"
+            " JOIN inngest_event e ON e.id = r.event_id WHERE w.kind = 'event'"
+        ):
+            matches = self._rows(
+                "SELECT 1 FROM inngest_event e, inngest_wait w JOIN inngest_step s"
+                " ON s.id = w.step_id WHERE s.name = ? AND e.name = w.event_name"
+                " AND e.seq > w.floor_seq AND e.received_at <= w.expires_at"
+                " AND e.data ->> 'n' = s.name AND e.data ->> 'key' = ?",
+                name,
+                loads(key)["key"],
+            )
+            if status == "timed_out" and matches:
+                self.audit.complain(f"wait {name} timed out although its event had come")
+            if status == "completed" and not matches:
+                self.audit.complain(f"wait {name} was resumed by an event that does not match")
+
+    def _judge_echoes(self) -> None:
+        [(sent,)] = self._rows(
+            "SELECT count(*) FROM inngest_step WHERE name LIKE 'e%' AND name <> 'echo'"
+            " AND status = 'completed'"
+        )
+        [(heard,)] = self._rows(
+            "SELECT count(*) FROM inngest_run r WHERE r.function_id = 'sim-echo'"
+            " AND r.status = 'completed' AND EXISTS (SELECT 1 FROM inngest_event e"
+            " JOIN inngest_step s ON e.external_id = s.run_id || ':' || s.name"
+            " WHERE e.id = r.event_id AND s.status = 'completed')"
+        )
+        if sent != heard:
+            self.audit.complain(f"{sent} steps sent events, {heard} runs came of them")
+
+    # Small things ------------------------------------------------------------------------
+
+    def _move(self, seconds: float) -> None:
+        self.stage.move(self.stage.elapsed + seconds)
+
+    def _log(self, text: str) -> None:
+        self.trace.append(f"{self.stage.elapsed:10.3f} {text}")
+
+
+def _short(sql: str) -> str:
+    return " ".join(sql.split())[:90]
+
+
+def _moment(text: str) -> Any:
+    from inngest_django.engine import transactions
+
+    return transactions.as_moment(text)
+
+
+def _seconds(seconds: float) -> Any:
+    import datetime as dt
+
+    return dt.timedelta(seconds=seconds)
