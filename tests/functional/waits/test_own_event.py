@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import inngest_django as inngest
 from tests.functional.support import Live, client, event_name, unique
 
@@ -17,14 +19,15 @@ def waiting(ctx: inngest.ContextSync) -> object:
         event=NAME,
         if_exp="event.data.own == async.data.own",
         timeout="1h",
-        lookback="run",
+        lookback=ctx.event.data["lookback"],  # type: ignore[arg-type]
     )
     return found and found.data["n"]
 
 
-def test_only_another_event_counts(live: Live) -> None:
+@pytest.mark.parametrize("lookback", [None, "run", "10m"])
+def test_only_another_event_counts(live: Live, lookback: str | None) -> None:
     own = unique()
-    run = live.start(waiting, {"own": own, "first": True, "n": 1})
+    run = live.start(waiting, {"own": own, "first": True, "n": 1, "lookback": lookback})
     live.step(run, "wait", status="waiting")
     live.send(NAME, {"own": own, "n": 2})
 
