@@ -8,43 +8,52 @@ in its environment it does nothing.
   it away, kills itself. The test arms a point by making the file.
 * ``INNGEST_TEST_HINTS`` is ``drop`` (what the engine publishes after its commits vanishes,
   the tick's own hints do not) or ``triple``.
+* ``INNGEST_TEST_MISTAKE`` takes a rule out of the engine, to show that the checker notices:
+  ``lease`` (jobs are taken whoever holds them) or ``enter`` (no entry follows a step).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from inngest_django.engine import crash_points, hints
+from inngest_django.engine import crash_points, hints, hot_path, pieces
 from inngest_django.engine.hints import JobHint, Publisher
+from inngest_django.engine.hot_path import leasing
 
 FOLDER = "INNGEST_TEST_FAULTS"
 HINTS = "INNGEST_TEST_HINTS"
+MISTAKE = "INNGEST_TEST_MISTAKE"
 
 
-def arm(folder: Path, point: str) -> None:
-    """Let the next process that reaches a point die there."""
+def arm(folder: Path, point: str, *, after: int = 0) -> None:
+    """Let the next process that reaches a point die there, once so many have passed it."""
     if point not in crash_points.NAMES:
         raise AssertionError(f"{point!r} is no crash point; those are {crash_points.NAMES}.")
+    for number in range(after):
+        (folder / f"pass.{point}.{number}").touch()
     (folder / f"armed.{point}").touch()
 
 
 def disarm(folder: Path) -> list[str]:
     """Take back what nobody has reached; returns the points."""
     left = sorted(folder.glob("armed.*"))
-    for path in left:
+    for path in [*left, *folder.glob("pass.*")]:
         path.unlink(missing_ok=True)
     return [path.name.removeprefix("armed.") for path in left]
 
 
 def hits(folder: Path) -> dict[str, tuple[int, float]]:
-    """Return which points killed a process: its pid, and when by the host's clock."""
-    found = {}
+    """Return which points killed a process: its pid, and when by the host's clock, last."""
+    found: dict[str, tuple[int, float]] = {}
     for path in folder.glob("hit.*"):
         point, _, pid = path.name.removeprefix("hit.").rpartition(".")
-        found[point] = (int(pid), path.stat().st_ctime)
+        at = path.stat().st_ctime
+        if point not in found or found[point][1] < at:
+            found[point] = (int(pid), at)
     return found
 
 
@@ -65,6 +74,10 @@ class _Tripling:
 
 def _die_at_armed_points(folder: Path) -> None:
     def hook(point: str) -> None:
+        for allowed in folder.glob(f"pass.{point}.*"):
+            with contextlib.suppress(FileNotFoundError):
+                allowed.unlink()
+                return
         try:
             # Only one process can rename it, so that only one dies.
             (folder / f"armed.{point}").rename(folder / f"hit.{point}.{os.getpid()}")
@@ -73,6 +86,21 @@ def _die_at_armed_points(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     crash_points.install(hook)
+
+
+def _take_whoever_holds_it() -> None:
+    rule = "AND (lease_token IS NULL OR leased_until <= {now})"
+    if rule not in leasing._LEASE:
+        raise AssertionError("the lease's statement has changed")
+    leasing._LEASE = leasing._LEASE.replace(rule, "")
+
+
+def _never_enter() -> None:
+    pieces.enter = lambda *_, **__: []
+    hot_path.can_exchange = lambda: False
+
+
+_MISTAKES = {"lease": _take_whoever_holds_it, "enter": _never_enter}
 
 
 def _install() -> None:
@@ -84,6 +112,8 @@ def _install() -> None:
         hints._route = lambda: None
     elif mode == "triple":
         hints.install(_Tripling(hints.install(hints._Nobody())))
+    if os.environ.get(MISTAKE):
+        _MISTAKES[os.environ[MISTAKE]]()
 
 
 _install()

@@ -189,6 +189,7 @@ def test_a_worker_told_to_stop_finishes_a_body_that_ends_in_time(arena: Arena) -
     assert calls(run) == [busy]
 
 
+@pytest.mark.slow  # half a minute
 def test_rolling_restarts_under_load_lose_nothing(arena: Arena) -> None:
     restarted_at = time.monotonic()
     restarts = 0
