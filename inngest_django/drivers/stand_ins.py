@@ -15,9 +15,10 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inngest_django.errors import InngestError, StepUsageError
+from inngest_django.errors import InngestError, StepError, StepUsageError, error_value
 from inngest_django.events import Event
 from inngest_django.functions.function import Function
+from inngest_django.serialization import dumps, loads
 from inngest_django.steps import current
 from inngest_django.steps.calling import is_async_callable
 from inngest_django.steps.context import Context, ContextSync
@@ -25,8 +26,17 @@ from inngest_django.steps.interrupts import Interrupt
 from inngest_django.steps.specs import UNSET, BodySpec, InvokeSpec, Spec, WaitSpec
 from inngest_django.steps.tools import Host, Step, StepSync
 
-Choose = Callable[[Spec, int], Spec]
 _MISSING = object()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a step call returns at once, without the driver seeing it."""
+
+    value: Any
+
+
+Choose = Callable[[Spec, int], Spec | Answer]
 
 
 class _TimeoutType:
@@ -89,7 +99,7 @@ def chosen(spec: Spec, value: Any, function: Function) -> ChosenSpec:
     elif isinstance(spec, BodySpec) and callable(value):
         handler, args = value, spec.args
     else:
-        handler = functools.partial(_give, _encoded(spec, value, function))
+        handler = functools.partial(_give, _encoded(spec, value))
     return ChosenSpec(
         step_id=spec.step_id,
         handler=handler,
@@ -97,6 +107,24 @@ def chosen(spec: Spec, value: Any, function: Function) -> ChosenSpec:
         output_type=spec.output_type if isinstance(spec, BodySpec) else UNSET,
         original=spec,
     )
+
+
+def answer(spec: Spec, value: Any, function: Function) -> Any:
+    """Return what a step call returns for a chosen result, or raise what it raises."""
+    if value is TIMEOUT or isinstance(value, BaseException | type):
+        value = chosen(spec, value, function).handler
+    elif isinstance(spec, BodySpec) and callable(value):
+        value = functools.partial(value, *spec.args)
+    else:
+        value = functools.partial(_give, _encoded(spec, value))
+    try:
+        found = value()
+    except Exception as error:
+        stored = error_value(error)
+        raise StepError(stored["message"], stored["name"], stored["stack"]) from error
+    if isinstance(spec, BodySpec):
+        found = function.encode(found, spec.output_type)
+    return spec.result(loads(dumps(found)), function)
 
 
 def lookup(choices: Mapping[str, Any], spec: Spec, index: int) -> tuple[bool, Any]:
@@ -111,7 +139,7 @@ def around(
     spec: BodySpec, inside: Callable[[], contextlib.AbstractContextManager[None]]
 ) -> BodySpec:
     """Return the step with its body called inside a context manager."""
-    handler = spec.handler
+    handler: object = spec.handler
     if not callable(handler):
         return spec
     wrapped: Callable[..., Any]
@@ -147,9 +175,7 @@ class Scene:
         self._original = function
         self._choose = choose
         self.function = copy.copy(function)
-        self.function.handler = (
-            self._enter_async if function.is_handler_async else self._enter
-        )
+        self.function.handler = self._enter_async if function.is_handler_async else self._enter
 
     def _enter(self, ctx: ContextSync) -> Any:
         ctx.step = StepSync(self._host(ctx.step))
@@ -172,11 +198,13 @@ class Scene:
     def _host(self, tools: Step | StepSync) -> _Host:
         return _Host(tools._host, self)  # noqa: SLF001 - the call that the tools belong to
 
-    def choose(self, spec: Spec, index: int) -> Spec:
+    def choose(self, spec: Spec, index: int) -> Spec | Answer:
         """Return what the driver is to see of a step call, or give the call up."""
         if self.refused is None:
             try:
                 return self._choose(spec, index)
+            except StepError:
+                raise  # The chosen result is that the step failed.
             except Exception as error:  # noqa: BLE001 - the author's handler must not catch it
                 self.refused = error
         raise Interrupt
@@ -195,7 +223,10 @@ class _Host:
         if isinstance(spec.step_id, str):
             index = self._used[spec.step_id]
             self._used[spec.step_id] += 1
-            spec = self._scene.choose(spec, index)
+            picked = self._scene.choose(spec, index)
+            if isinstance(picked, Answer):
+                return picked.value
+            spec = picked
         return await self._call.meet(spec)
 
     async def parallel(
@@ -224,7 +255,7 @@ def _timed_out(spec: Spec) -> Callable[[], Any]:
     )
 
 
-def _encoded(spec: Spec, value: Any, function: Function) -> Any:
+def _encoded(spec: Spec, value: Any) -> Any:
     if isinstance(spec, WaitSpec) and isinstance(value, Event):
         return value.model_dump(mode="json")
     if isinstance(spec, InvokeSpec) and isinstance(spec.function, Function):

@@ -210,11 +210,10 @@ class _Run:
                 self._open[op.hashed_id] = op
                 if op.kind is OpKind.STEP_ERROR:
                     self._failures += 1
-        is_settled = any(
+        return any(
             op.kind in (OpKind.STEP_RUN, OpKind.STEP_FAILED) and op.mode == RACE_MODE
             for op in response.ops
         )
-        return is_settled
 
     def _next(self) -> str | None:
         """Return the step whose body is next, ending sleeps when nothing else is left."""

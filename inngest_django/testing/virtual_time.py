@@ -1,0 +1,88 @@
+"""The clock of a test: it stands still until the test moves it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+from typing import Any
+
+from inngest_django import clock
+from inngest_django.durations import parse_duration
+from inngest_django.engine import transactions
+
+_WORDS = re.compile(
+    r"(?<=[\d\s])(weeks?|days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|milliseconds?|msecs?)\b"
+)
+_UNITS = {"w": "w", "d": "d", "h": "h", "mi": "m", "s": "s"}
+
+
+def parse(value: object) -> dt.timedelta:
+    """Return a duration in any spelling of the steps, or in words: ``"3 days"``.
+
+    Raises:
+        DurationError: It cannot be read, is negative, or is over 366 days.
+    """
+    if isinstance(value, str):
+        value = re.sub(r"\s+|,|\band\b", "", _WORDS.sub(_unit, value))
+    return parse_duration(value, what="The duration to advance by")
+
+
+def _unit(match: re.Match[str]) -> str:
+    word = match[1]
+    if word.startswith(("mil", "ms")):
+        return "ms"
+    return _UNITS[word[:2] if word.startswith("mi") else word[0]]
+
+
+class VirtualClock:
+    """Holds the engine's clock.
+
+    It begins at the present when it is first used, so that a test may travel before. Where
+    time-machine travels, both clocks are one: this one follows when the test shifts that
+    one, and moves it along.
+    """
+
+    def __init__(self) -> None:
+        self._now: dt.datetime | None = None
+
+    @property
+    def now(self) -> dt.datetime:
+        """The moment at which the clock stands."""
+        return self.begin()
+
+    def begin(self) -> dt.datetime:
+        """Hold the clock, if it is not held yet; returns its moment."""
+        if self._now is None:
+            host = clock.now()
+            # Whichever is later: nothing that is written already may lie in the future.
+            self.move(host if _traveller() is not None else max(host, transactions.now()))
+        assert self._now is not None  # noqa: S101 - just moved
+        return self._now
+
+    def move(self, moment: dt.datetime) -> None:
+        """Hold the clock at a moment."""
+        self._now = moment.astimezone(dt.UTC)
+        clock.move(self._now)
+        traveller = _traveller()
+        if traveller is not None:
+            traveller.move_to(self._now)
+
+    def ahead(self) -> dt.datetime | None:
+        """Return where time-machine has been moved to, when that is ahead of this clock."""
+        if self._now is None or _traveller() is None:
+            return None
+        host = dt.datetime.now(dt.UTC)  # noqa: TID251 - this is what time-machine moves
+        return host if host > self._now else None
+
+    def release(self) -> None:
+        """Let the clock run again."""
+        self._now = None
+        clock.move(None)
+
+
+def _traveller() -> Any:
+    """Return what moves time-machine's clock, or None when it does not travel."""
+    module: Any = sys.modules.get("time_machine")
+    stack = getattr(module, "traveller_stack", None) or getattr(module, "coordinates_stack", None)
+    return stack[-1] if stack else None
