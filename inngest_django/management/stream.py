@@ -19,7 +19,7 @@ from inngest_django.states import OpKind
 # Ids are made before their rows commit; one this late is still seen.
 _LOOK_BACK = dt.timedelta(seconds=30)
 _MOST_RUNS = 200
-_FUNCTION_WIDTH = 28
+_FUNCTION_WIDTH = 32
 _STEP_WIDTH = 30
 _SETTLED = {"completed": "✓", "failed": "✗", "timed_out": "!", "cancelled": "-"}
 _WAITS = {

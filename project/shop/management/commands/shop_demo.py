@@ -45,14 +45,19 @@ class Command(BaseCommand):
 
         # Imported here: the tables of the models must exist before threads look at them.
         from inngest_django.dispatch.local import start_local
-        from project.shop.demo.web import start_web
+        from inngest_django.management.stream import Stream
+        from inngest_django.management.web import Web, listen
 
-        web = start_web(options["port"])
-        self.say(f"Serving at {web.address}, with worker and beat in this process; log in {log}.")
+        listening = listen("127.0.0.1", options["port"])
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        web = Web(listening)
+        web.start()
+        self.stream = Stream(self.say)
+        self.say(f"Serving at {address}, with worker and beat in this process; log in {log}.")
         local = start_local()
         try:
             is_good = self.drive()
-            self.report_admin(web.address)
+            self.report_admin(address)
             if options["serve"]:
                 self.keep_serving()
         except KeyboardInterrupt:
@@ -73,7 +78,6 @@ class Command(BaseCommand):
         """Send the events, print the timeline, and return whether all ended as expected."""
         from inngest_django.models import Run, Step
         from project.shop.demo import scenario, summary
-        from project.shop.demo.timeline import Timeline
         from project.shop.functions import client
 
         scenario.lay_out()
@@ -85,7 +89,6 @@ class Command(BaseCommand):
             self.say(f"  {example.event.name:<26} {example.title}")
         self.say()
 
-        self.timeline = Timeline(self.say)
         waiting = list(examples)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -95,12 +98,12 @@ class Command(BaseCommand):
                 if not example.after or steps.count() == 2:
                     client.send_sync(example.event)
                     waiting.remove(example)
-            self.timeline.show()
+            self.stream.show()
             ended = Run.objects.filter(ended_at__isnull=False).count()
             if not waiting and ended >= len(expected) and ended == Run.objects.count():
                 break
             time.sleep(0.1)
-        self.timeline.show()
+        self.stream.show()
 
         missing, surprises = summary.mismatches(expected)
         self.say()
@@ -128,7 +131,7 @@ class Command(BaseCommand):
         """Go on printing what happens until somebody stops it."""
         self.say("Still serving; stop with Ctrl-C.")
         while True:
-            self.timeline.show()
+            self.stream.show()
             time.sleep(0.2)
 
 
