@@ -221,7 +221,7 @@ def _without_unknown_targets(
     """Fail the invokes of functions that nobody knows; returns the other ops."""
     known = []
     for op in ops:
-        target = op.opts.get("function_id")
+        target = str(op.opts.get("function_id"))
         if (
             op.kind is not OpKind.INVOKE_FUNCTION
             or registry.get(target) is not None
