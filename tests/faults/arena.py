@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from inngest_django import Event, Function
+from inngest_django.engine import cancellation, routing
 from inngest_django.models import Event as EventRow
 from inngest_django.models import Job, Run, Wait
 from inngest_django.states import RUN_LIVE
@@ -108,7 +109,16 @@ class Arena:
         """Clean up after a test: nothing armed, nothing stopped, nothing alive."""
         injection.disarm(self.folder)
         self._continue_stopped()
+        if self._runs().filter(status__in=RUN_LIVE).exists():
+            self._abandon()
         self.ensure_worker()
+
+    def _abandon(self) -> None:
+        # What a failed test left would be found by the ones that follow.
+        self.kill_worker()
+        routing.route()
+        for run in self._runs().filter(status__in=RUN_LIVE):
+            cancellation.cancel(run.id, reason="left behind by a test")
 
     # One run ---------------------------------------------------------------------------
 
