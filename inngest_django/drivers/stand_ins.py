@@ -79,7 +79,7 @@ class ChosenSpec(BodySpec):
         return self.original.result(value, decoder)
 
 
-def chosen(spec: Spec, value: Any, function: Function) -> ChosenSpec:
+def chosen(spec: Spec, value: Any) -> ChosenSpec:
     """Return what stands in for a step.
 
     Args:
@@ -112,7 +112,7 @@ def chosen(spec: Spec, value: Any, function: Function) -> ChosenSpec:
 def answer(spec: Spec, value: Any, function: Function) -> Any:
     """Return what a step call returns for a chosen result, or raise what it raises."""
     if value is TIMEOUT or isinstance(value, BaseException | type):
-        value = chosen(spec, value, function).handler
+        value = chosen(spec, value).handler
     elif isinstance(spec, BodySpec) and callable(value):
         value = functools.partial(value, *spec.args)
     else:

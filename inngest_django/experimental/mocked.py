@@ -239,7 +239,7 @@ class _Run:
     def _choose(self, spec: Spec, index: int) -> Spec:
         is_chosen, value = lookup(self._stubs, spec, index)
         if is_chosen:
-            spec = chosen(spec, value, self._function)
+            spec = chosen(spec, value)
         if isinstance(spec, BodySpec):
             return around(spec, self._watching)
         if not isinstance(spec, SleepSpec | SleepUntilSpec):

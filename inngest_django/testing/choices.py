@@ -91,7 +91,7 @@ class KitDriver:
             choices.met |= {name, spec.step_id}
             is_chosen, value = lookup(choices.steps, spec, index)
             if is_chosen:
-                spec = chosen(spec, value, function)
+                spec = chosen(spec, value)
             if isinstance(spec, BodySpec):
                 failures = choices.fail.get(name) or choices.fail.get(spec.step_id) or []
                 is_transaction = spec.is_transaction

@@ -130,22 +130,20 @@ class _Trial:
         run.finish()
 
     def _observe(self, run: RunHandle) -> _Observed:
-        error = run.error or {}
+        row, steps = run.row, run.steps
+        error = row.error or {}
         facts: dict[str, Any] = {
-            "status": run.status,
-            "output": run.output,
+            "status": str(row.status),
+            "output": row.output,
             "error": (error.get("name"), error.get("message")),
-            "steps": [(step.name, step.status) for step in _sorted(run)],
+            # By name: the order of a group's steps is nobody's business.
+            "steps": sorted((step.name, step.status) for step in steps.values()),
         }
-        for step in run.steps.values():
+        for step in steps.values():
             facts[f"output of step {step.name}"] = step.output
         if self.ledger is not None:
             facts["ledger"] = as_json(self.ledger())
         return _Observed(facts=facts, timeline=run.timeline)
-
-
-def _sorted(run: RunHandle) -> list[Any]:
-    return sorted(run.steps.values(), key=lambda step: step.name)
 
 
 def _is_waiting(run: RunHandle) -> bool:

@@ -60,6 +60,8 @@ class Worker:
         A worker that crashed leaves its lease behind; its successor begins when that has
         ended, so that after a crash the clock moves on by so much.
         """
+        if self._faults.wants_ticks:
+            self._do(recovery.tick)
         self._work()
         while (until := self._left_behind()) is not None:
             self.pass_time(until)
@@ -86,8 +88,6 @@ class Worker:
     # Work ------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        if self._faults.wants_ticks:
-            self._do(recovery.tick)
         stuck: set[str] = set()
         for _ in range(_MOST):
             unrouted = set(
@@ -103,7 +103,8 @@ class Worker:
             now = self._clock.now
             due = sorted((when, job_id) for job_id, when, _ in self._jobs() if when <= now)
             if not due:
-                self._refuse_unroutable(stuck)
+                if stuck:
+                    self._refuse_unroutable(stuck)
                 return
             for _, job_id in due:
                 self.deliver(job_id)
