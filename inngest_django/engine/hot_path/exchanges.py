@@ -2,18 +2,16 @@
 
 The run's lock stays a statement of its own and comes first; what follows it in the same
 message gets a snapshot of its own, taken after the lock. Where this cannot be done (SQLite,
-inside somebody's transaction, bindings on the server's side) the caller uses ``settling``.
+inside somebody's transaction) the caller uses ``settling``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError
-
 from inngest_django.engine import transactions
+from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.leasing import LIVE
 from inngest_django.engine.hot_path.moments import HINT_GRACE, now_plus
 from inngest_django.engine.hot_path.rows import Leased, NewStep
@@ -25,7 +23,7 @@ from inngest_django.engine.hot_path.settling import (
 )
 from inngest_django.states import StepStatus
 
-_LOCK = "BEGIN; SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE;"
+_LOCK = "SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE"
 _BUMP = (
     "UPDATE inngest_run SET revision = revision + 1, floor_seq ="
     " coalesce((SELECT last_seq FROM inngest_counter WHERE id = 1), 0)"
@@ -40,11 +38,10 @@ _OF_LIVE_RUN = (
 def can_exchange() -> bool:
     """Whether several statements can be sent together now."""
     held = transactions.connection()
-    return bool(
-        held.vendor == "postgresql"
-        and not held.in_atomic_block
-        and not held.settings_dict["OPTIONS"].get("server_side_binding")
-    )
+    if held.vendor != "postgresql" or held.in_atomic_block:
+        return False
+    # With bindings on the server's side a message of text holds one statement.
+    return wire.can_prepare() or not held.settings_dict["OPTIONS"].get("server_side_binding")
 
 
 def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int, int] | None:
@@ -61,7 +58,8 @@ def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int, int] | No
     now = transactions.now_sql()
     started, started_params = _started(step)
     rows = _exchange(
-        f"{_LOCK} WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
+        leased,
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
         f" RETURNING run_id, function_id), bumped AS ({_BUMP}), step AS ({INSERT_STEP}"
         f" SELECT bumped.id, {STEP_VALUES}, bumped.revision, {started}, {now} FROM bumped"
         f" {REUSE_STEP} RETURNING id), job AS (INSERT INTO inngest_job (run_id, step_id, kind,"
@@ -70,8 +68,8 @@ def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int, int] | No
         f" SELECT run_id, NULL, 'enter', function_id, {now}, 0, NULL::bigint,"
         f" NULL::timestamptz, '', false, 0, 0, {now_plus(HINT_GRACE.total_seconds())}, 0, ''"
         " FROM held RETURNING id)"
-        " SELECT job.id, (SELECT id FROM step), (SELECT revision FROM bumped) FROM job; COMMIT",
-        (leased.run_id, leased.job_id, leased.token, *step_values(step), *started_params),
+        " SELECT job.id, (SELECT id FROM step), (SELECT revision FROM bumped) FROM job",
+        (leased.job_id, leased.token, *step_values(step), *started_params),
     )
     return (int(rows[0][0]), int(rows[0][1]), int(rows[0][2])) if rows else None
 
@@ -87,13 +85,13 @@ def record_and_go_on(leased: Leased, step: NewStep, *, ttl: float) -> tuple[int,
     now, until = transactions.now_sql(), now_plus(ttl)
     started, started_params = _started(step)
     rows = _exchange(
-        f"{_LOCK} WITH held AS (UPDATE inngest_job SET leased_until = {until},"
+        leased,
+        f"WITH held AS (UPDATE inngest_job SET leased_until = {until},"
         f" next_hint_at = {until}, attempt = 0, loss_count = 0 WHERE {_OF_LIVE_RUN}"
         f" RETURNING run_id), bumped AS ({_BUMP}), step AS ({INSERT_STEP}"
         f" SELECT bumped.id, {STEP_VALUES}, bumped.revision, {started}, {now} FROM bumped"
-        f" {REUSE_STEP} RETURNING id) SELECT bumped.revision, (SELECT id FROM step) FROM bumped;"
-        " COMMIT",
-        (leased.run_id, leased.job_id, leased.token, *step_values(step), *started_params),
+        f" {REUSE_STEP} RETURNING id) SELECT bumped.revision, (SELECT id FROM step) FROM bumped",
+        (leased.job_id, leased.token, *step_values(step), *started_params),
     )
     return (int(rows[0][0]), int(rows[0][1])) if rows else None
 
@@ -113,7 +111,8 @@ def settle_and_join(
     """
     now = transactions.now_sql()
     rows = _exchange(
-        f"{_LOCK} WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN} AND EXISTS"
+        leased,
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN} AND EXISTS"
         " (SELECT 1 FROM inngest_step s WHERE s.id = step_id"
         " AND s.status IN ('planned', 'running', 'waiting'))"
         " RETURNING id, run_id, step_id, function_id),"
@@ -130,8 +129,8 @@ def settle_and_join(
         " OR EXISTS (SELECT 1 FROM inngest_job o JOIN inngest_step s ON s.id = o.step_id"
         " WHERE o.run_id = held.run_id AND o.id <> held.id AND s.mode = 'race')"
         " ON CONFLICT DO NOTHING RETURNING id)"
-        " SELECT (SELECT id FROM job), bumped.revision FROM bumped, settled; COMMIT",
-        (leased.run_id, leased.job_id, leased.token, status, output, error),
+        " SELECT (SELECT id FROM job), bumped.revision FROM bumped, settled",
+        (leased.job_id, leased.token, status, output, error),
     )
     return (rows[0][0], int(rows[0][1])) if rows else None
 
@@ -154,7 +153,8 @@ def complete_run(
     """
     now = transactions.now_sql()
     rows = _exchange(
-        f"{_LOCK} WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
+        leased,
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
         " AND NOT EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = inngest_job.run_id"
         " AND o.id <> inngest_job.id)"
         " AND NOT EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = inngest_job.run_id"
@@ -166,9 +166,8 @@ def complete_run(
         " received_at, routed_at, seq) SELECT %s, NULL, %s, %s, NULL,"
         f" (extract(epoch from {now}) * 1000)::bigint, NULL, {now}, NULL, NULL FROM ended)"
         " SELECT EXISTS (SELECT 1 FROM inngest_wait WHERE event_name = %s AND status = 'open')"
-        " FROM ended; COMMIT",
+        " FROM ended",
         (
-            leased.run_id,
             leased.job_id,
             leased.token,
             output,
@@ -188,19 +187,6 @@ def _started(step: NewStep) -> tuple[str, tuple[dt.datetime, ...]]:
     return "%s::timestamptz", (step.started_at,)
 
 
-def _exchange(text: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Send statements that begin and commit by themselves; returns the last rows given."""
-    rows: list[tuple[Any, ...]] = []
-    with transactions.connection().cursor() as cursor:
-        try:
-            cursor.execute(text, params)
-        except (DatabaseError, InterfaceError):
-            # The message broke off inside its transaction.
-            with contextlib.suppress(DatabaseError, InterfaceError):
-                cursor.execute("ROLLBACK")
-            raise
-        while True:
-            if cursor.description is not None:
-                rows = cursor.fetchall()
-            if not cursor.nextset():
-                return rows
+def _exchange(leased: Leased, text: str, params: tuple[Any, ...]) -> wire.Rows:
+    """Lock the run, then run the statement; one transaction, one round trip."""
+    return wire.exchange((_LOCK, (leased.run_id,)), (text, params))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from inngest_django import conf
 from inngest_django.engine import transactions
+from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import now_plus
 from inngest_django.engine.hot_path.rows import EventRow, Leased, StepRow
 from inngest_django.engine.retries import MAX_FREE_LOSSES
@@ -71,9 +72,7 @@ def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool)
     moments = {"now": transactions.now_sql(), "until": now_plus(ttl)}
     params = (token, owner, is_draining, job_id)
     if on_postgresql:
-        with transactions.connection().cursor() as cursor:
-            cursor.execute(first.format(**moments), params)
-            row = cursor.fetchone()
+        row = next(iter(wire.fetch(first.format(**moments), params)), None)
     else:
         with transactions.write() as cursor:
             cursor.execute(first.format(**moments), params)
@@ -123,16 +122,15 @@ def load_steps(run_id: str, *, after: int = 0) -> list[StepRow]:
     Q(revision__gt=after))``.
     """
     newer = "AND (revision IS NULL OR revision > %s)" if after else ""
-    with transactions.connection().cursor() as cursor:
-        cursor.execute(
-            "SELECT id, hashed_id, op, status, output, error, revision FROM inngest_step"
-            f" WHERE run_id = %s {newer}",
-            (run_id, after) if after else (run_id,),
-        )
-        return [
-            StepRow(row[0], row[1], OpKind(row[2]), StepStatus(row[3]), row[4], row[5], row[6])
-            for row in cursor.fetchall()
-        ]
+    rows = wire.fetch(
+        "SELECT id, hashed_id, op, status, output, error, revision FROM inngest_step"
+        f" WHERE run_id = %s {newer}",
+        (run_id, after) if after else (run_id,),
+    )
+    return [
+        StepRow(row[0], row[1], OpKind(row[2]), StepStatus(row[3]), row[4], row[5], row[6])
+        for row in rows
+    ]
 
 
 def due_in(job_id: int) -> tuple[str, float] | None:

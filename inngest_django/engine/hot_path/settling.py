@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from inngest_django.engine import transactions
+from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import as_param, first_hint_at
 from inngest_django.engine.hot_path.rows import LockedRun, NewStep
 from inngest_django.states import JobKind, RunStatus, StepStatus
@@ -144,26 +145,25 @@ def begin_step(step_id: int, job_id: int, token: int) -> None:
 
     ORM form: ``Step.objects.filter(pk, job__lease_token=token).update(status="running", …)``.
     """
-    now = transactions.now_sql()
-    with transactions.write() as cursor:
-        cursor.execute(
-            "UPDATE inngest_step SET status = 'running', attempt_count = attempt_count + 1,"
-            f" started_at = coalesce(started_at, {now}) WHERE id = %s"
-            " AND status IN ('planned', 'running') AND EXISTS (SELECT 1 FROM inngest_job j"
-            " WHERE j.id = %s AND j.lease_token = %s)",
-            (step_id, job_id, token),
-        )
+    wire.write(
+        "UPDATE inngest_step SET status = 'running', attempt_count = attempt_count + 1,"
+        f" started_at = coalesce(started_at, {transactions.now_sql()}) WHERE id = %s"
+        " AND status IN ('planned', 'running') AND EXISTS (SELECT 1 FROM inngest_job j"
+        " WHERE j.id = %s AND j.lease_token = %s)",
+        (step_id, job_id, token),
+    )
 
 
 def begin_run(run_id: str) -> bool:
     """Move a queued run to running, once. ORM form: a guarded ``update``."""
-    with transactions.write() as cursor:
-        cursor.execute(
+    return (
+        wire.write(
             f"UPDATE inngest_run SET status = 'running', started_at = {transactions.now_sql()}"
             " WHERE id = %s AND status = 'queued'",
             (run_id,),
         )
-        return bool(cursor.rowcount == 1)
+        == 1
+    )
 
 
 def delete_job(cursor: Any, job_id: int) -> None:
