@@ -74,6 +74,19 @@ def test_a_transaction_is_written_once_whatever_crashes(durable: Durable, pay: F
     assert Group.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("point", ["before_body", "after_body", "after_commit"])
+def test_crashes_with_real_commits(durable: Durable, pay: Function, point: str) -> None:
+    for step in ("charge", "book", "nap", "mail"):
+        if (step, point) != ("nap", "before_body"):
+            durable.crash_at(step=step, point=point)
+
+    durable.run(pay).finish().assert_completed(output="charged")
+
+    assert durable.faults.unreached == []
+    assert Group.objects.count() == 1
+
+
 def test_a_lost_worker_is_replaced_after_its_lease(durable: Durable, pay: Function) -> None:
     began = durable.now
     durable.lose_worker()
