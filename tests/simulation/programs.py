@@ -276,6 +276,19 @@ class Author:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._count = 0
+        # Each seed has a taste of its own.
+        self._leaves = {
+            kind: weight * rng.choice([0.2, 1, 1, 3])
+            for kind, weight in {
+                "body": 40,
+                "transaction": 14,
+                "sleep": 10,
+                "wait": 16,
+                "invoke": 9,
+                "send": 5,
+                "flaky": 6,
+            }.items()
+        }
         self.trees: list[Node] = []
 
     def root(self) -> int:
@@ -313,8 +326,8 @@ class Author:
 
     def _leaf(self, *, is_child: bool = False) -> Node:
         rng = self._rng
-        kinds = ["body", "transaction", "sleep", "wait", "invoke", "send", "flaky"]
-        kind = rng.choices(kinds, [40, 14, 10, 16, 0 if is_child else 9, 5, 6])[0]
+        weights = {**self._leaves, **({"invoke": 0} if is_child else {})}
+        kind = rng.choices(list(weights), list(weights.values()))[0]
         if kind == "body":
             fails = rng.choices([0, 1, FOREVER], [80, 17, 3])[0]
             return Body(self._name("b"), fails)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from tests.simulation import mistakes
+from tests.simulation.mistakes import Mistake
 from tests.simulation.schedule import Schedule, Verdict
 from tests.simulation.stage import Stage
 
@@ -9,6 +13,25 @@ from tests.simulation.stage import Stage
 def one(stage: Stage, seed: int, *, has_faults: bool = True) -> Verdict:
     """Run the schedule of a seed."""
     return Schedule(stage, seed, has_faults=has_faults).run()
+
+
+@dataclasses.dataclass(frozen=True)
+class Catch:
+    """How a mistake was found."""
+
+    seed: int
+    schedules: int
+    problem: str
+
+
+def hunt(stage: Stage, mistake: Mistake, *, first_seed: int = 1) -> Catch | None:
+    """Look for a mistake, for as many schedules as it may take."""
+    with mistakes.made(mistake, stage):
+        for seed in range(first_seed, first_seed + mistake.within):
+            verdict = one(stage, seed)
+            if verdict.problems:
+                return Catch(seed, seed - first_seed + 1, verdict.problems[0])
+    return None
 
 
 def report(verdict: Verdict) -> str:

@@ -173,16 +173,19 @@ class Schedule:
 
     def _weigh(self) -> None:
         rng = self.rng
-        self.stay = rng.choice([0.55, 0.8, 0.93])
-        self.losses = rng.choice([0, 1, 2, 3]) if self.has_faults else 0
+        self.stay = rng.choice([0.0, 0.3, 0.6, 0.9])
+        # Some tasks are far slower than others, so that much happens while they stand.
+        self.slowness = rng.choice([1, 6, 20])
+        self.is_router_slow = rng.random() < 0.25
+        self.losses = rng.choice([0, 1, 2, 4]) if self.has_faults else 0
         self.errors = rng.choice([0, 0, 1, 2]) if self.has_faults else 0
         self.loses_hints = rng.choice([0.0, 0.0, 0.2, 0.6])
         self.repeats_hints = rng.choice([0.0, 0.0, 0.2, 0.5])
         self.is_broker_down = False
-        self.budget = rng.choice([40, 80, 160])
+        self.budget = rng.choice([80, 160, 320])
         self.weights = {
             "resume": 30,
-            "deliver": 24,
+            "deliver": rng.choice([12, 30, 90]),
             "send": 6,
             "tick": 3,
             "pass": 4,
@@ -367,12 +370,16 @@ class Schedule:
 
     def _do_resume(self) -> None:
         if self.tasks:
-            self._resume(self.rng.choice(self.tasks))
+            weights = [task.pace for task in self.tasks]
+            self._resume(self.rng.choices(self.tasks, weights)[0])
 
     def _do_deliver(self) -> None:
-        if not self.messages or len(self.tasks) >= 5:
+        if not self.messages or len(self.tasks) >= 6:
             return
-        message = self.messages.pop(self.rng.randrange(len(self.messages)))
+        index = self.rng.randrange(len(self.messages))
+        if self.is_router_slow and self.messages[index].job_id == 0 and self.rng.random() < 0.9:
+            return
+        message = self.messages.pop(index)
         heapq.heapify(self.messages)
         self._deliver(message)
 
@@ -389,7 +396,9 @@ class Schedule:
         self._pass(self.rng.choice([0.2, 1.0, 3.0]))
 
     def _do_lease(self) -> None:
-        if self.tasks or self._rows("SELECT 1 FROM inngest_job WHERE lease_token IS NOT NULL"):
+        if self.tasks and self.rng.random() < 0.6:
+            self._do_lease_out()
+        elif self.tasks or self._rows("SELECT 1 FROM inngest_job WHERE lease_token IS NOT NULL"):
             self._pass(21.0)
 
     def _pass(self, seconds: float) -> None:
@@ -441,7 +450,7 @@ class Schedule:
                 self._move(0.001)
                 if self.rng.random() < 0.25:
                     self._do_lease_out()
-                self._resume(self.rng.choice(self.tasks))
+                self._do_resume()
         self.is_calm = True
         self.loses_hints = self.repeats_hints = 0.0
         for process in self.processes:
@@ -525,11 +534,12 @@ class Schedule:
 
     def _begin(self, name: str, work: Callable[[], Any], process: Process) -> None:
         task = Task(name, work, process)
-        if not self.is_calm and self.rng.random() < 0.25:
+        task.pace = self.rng.choice([1, self.slowness])
+        if not self.is_calm and self.rng.random() < 0.4:
             if self.losses > 0 and self.rng.random() < 0.7:
                 self.losses -= 1
                 task.fuse_kind = "death"
-                task.fuse = self.rng.randint(1, 70)
+                task.fuse = self.rng.randint(1, 50)
             elif self.errors > 0:
                 self.errors -= 1
                 task.fuse_kind = "error"
@@ -670,6 +680,7 @@ class Schedule:
             self.audit.complain("an event that was rolled back started a run")
         self._judge_effects()
         self._judge_waits()
+        self._judge_races()
         self._judge_echoes()
 
     def _judge_root(self, root: Root) -> None:
@@ -736,6 +747,15 @@ class Schedule:
                 self.audit.complain(f"wait {name} timed out although its event had come")
             if status == "completed" and not matches:
                 self.audit.complain(f"wait {name} was resumed by an event that does not match")
+
+    def _judge_races(self) -> None:
+        """What follows a race is planned for one winner, and for the same on each entry."""
+        winners = collections.defaultdict(set)
+        for run_id, name in self._rows("SELECT run_id, name FROM inngest_step WHERE name GLOB 'r*.[xy]*'"):
+            winners[run_id, name.split(".")[0]].add(name[-1])
+        for (_, name), found in winners.items():
+            if len(found) > 1:
+                self.audit.complain(f"race {name} was won by several branches: {sorted(found)}")
 
     def _judge_echoes(self) -> None:
         [(sent,)] = self._rows(

@@ -57,6 +57,7 @@ class Task:
         self.work = work
         self.process = process
         self.at = "start"
+        self.pace = 1
         self.fuse = 0
         self.fuse_kind = ""
         self.fault_fired = False
