@@ -20,7 +20,7 @@ _LEASE = """
 UPDATE inngest_job SET
   lease_token = %s, leased_until = {until}, lease_owner = %s, is_draining = %s,
   next_hint_at = {until}, hint_count = 0,
-  note = CASE WHEN lease_token IS NOT NULL THEN 'lost' ELSE '' END,
+  note = CASE WHEN {charged} = 1 THEN 'lost' ELSE '' END,
   loss_count = loss_count + {charged}, free_loss_count = free_loss_count + {free},
   attempt = attempt + CASE WHEN kind = 'step' THEN {charged} ELSE 0 END
 WHERE id = %s AND available_at <= {now} AND (lease_token IS NULL OR leased_until <= {now})

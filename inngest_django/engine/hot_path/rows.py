@@ -10,7 +10,11 @@ from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Leased:
-    """A leased job with what the call needs, read in one snapshot."""
+    """A leased job with what the call needs, read in one snapshot.
+
+    Attributes:
+        was_lost: Taken over from a worker that died or hung, which charged it.
+    """
 
     job_id: int
     token: int
