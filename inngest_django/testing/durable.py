@@ -14,6 +14,7 @@ from inngest_django.engine import (
     executor,
     hints,
     ingest,
+    leases,
     retries,
     routing,
     runs,
@@ -37,6 +38,7 @@ from inngest_django.testing.worker import Silence, Worker, committing
 
 _LONG_AGO = dt.datetime(1971, 1, 1, tzinfo=dt.UTC)
 _SCHEDULED = "inngest/scheduled.timer"
+_MOST_PASSES = 20_000
 _active: Durable | None = None
 
 
@@ -71,12 +73,20 @@ class Durable:
         # Retries come exactly after their back-off, so that a test can say when.
         exact = functools.partial(retries.next_delay, uniform=lambda low, _: low)
         patch(mock.patch.object(retries, "next_delay", exact))
+        patch(mock.patch.object(leases, "holding", _holding))
+        # A look back finds events by the time in their ids.
+        patch(mock.patch.object(ids, "new_ulid", self._clock.new_ulid))
         self._undo.callback(sync.forget)
         self._undo.callback(self._clock.release)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._undo.close()
+        if kind is None and self._faults.unreached:
+            raise AssertionError(
+                "These crashes were asked for and never came, so that the test shows nothing"
+                f" about them: {', '.join(self._faults.unreached)}. Look at the names of steps."
+            )
 
     # Functions -------------------------------------------------------------------------
 
@@ -247,9 +257,13 @@ class Durable:
         """
         self._begin()
         self._worker.work()
-        while run.is_live:
+        for _ in range(_MOST_PASSES):
+            if not run.is_live:
+                return run
             self.pass_to_next(run)
-        return run
+        raise AssertionError(
+            f"the run goes on and on; it is {self.now.isoformat()} by now\n\n{run.timeline}"
+        )
 
     # Faults ----------------------------------------------------------------------------
 
@@ -443,6 +457,17 @@ def _name_for(function: Function) -> str:
     if any(isinstance(trigger, TriggerCron) for trigger in function.triggers):
         return _SCHEDULED
     return ingest.INVOKED
+
+
+@contextlib.contextmanager
+def _holding(job_id: int, token: int, *, leased_at: float, ttl: float) -> Iterator[leases.Lease]:  # noqa: ARG001
+    """Hold a lease that does not end by itself, however long somebody debugs the body.
+
+    No thread renews it: its connection would see nothing of the test's transaction.
+    """
+    yield leases.Lease(
+        job_id=job_id, token=token, ttl=float("inf"), taken=leased_at, renewed=leased_at
+    )
 
 
 def _leave() -> None:

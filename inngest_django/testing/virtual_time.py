@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import secrets
 import sys
 from typing import Any
 
-from inngest_django import clock
+from inngest_django import clock, ids
 from inngest_django.durations import parse_duration
 from inngest_django.engine import transactions
 
@@ -45,6 +46,7 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self._now: dt.datetime | None = None
+        self._id_count = 0
 
     @property
     def now(self) -> dt.datetime:
@@ -67,6 +69,13 @@ class VirtualClock:
         traveller = _traveller()
         if traveller is not None:
             traveller.move_to(self._now)
+
+    def new_ulid(self) -> str:
+        """Return a fresh id of this clock's time; ids of one moment sort as they were made."""
+        self._id_count += 1
+        now = self._now or clock.now()
+        order = self._id_count.to_bytes(4, "big")
+        return ids.ulid_from_seed(int(now.timestamp() * 1000), order + secrets.token_bytes(6))
 
     def ahead(self) -> dt.datetime | None:
         """Return where time-machine has been moved to, when that is ahead of this clock."""

@@ -16,13 +16,14 @@ from django.test import override_settings
 from django.urls import URLPattern
 
 import inngest_django
-from inngest_django import conf, experimental, signals, urls
+from inngest_django import conf, experimental, signals, testing, urls
 from inngest_django import django as django_module
 from inngest_django.admin import actions
 from inngest_django.api import ingest as api_ingest
 from inngest_django.api import runs as api_runs
 from inngest_django.engine import ingest, retries
 from inngest_django.errors import InngestError
+from inngest_django.experimental import mocked
 from inngest_django.expressions import guards, lowering
 from inngest_django.functions import function, triggers
 from inngest_django.management import diagnosis
@@ -202,6 +203,8 @@ def test_commands_page_has_the_doctors_checks() -> None:
     [
         ("Module inngest_django", inngest_django.__all__),
         ("Module inngest_django.experimental", experimental.__all__),
+        ("Module inngest_django.experimental.mocked", mocked.__all__),
+        ("Module inngest_django.testing", testing.__all__),
         ("Module inngest_django.django", [django_module.serve.__name__]),
         ("Module inngest_django.signals", signals.__all__),
     ],

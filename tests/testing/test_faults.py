@@ -108,6 +108,15 @@ def test_repeated_messages_change_nothing(durable: Durable, pay: Function) -> No
     assert len(durable.runs()) == 1
 
 
+def test_a_crash_that_never_came_is_an_error(db: None, pay: Function) -> None:
+    kit = Durable().__enter__()
+    kit.crash_at(step="chrage")
+    kit.run(pay)
+
+    with pytest.raises(AssertionError, match=r"never came.*after_commit of step chrage"):
+        kit.__exit__(None, None, None)
+
+
 def test_unknown_points_are_refused(durable: Durable, pay: Function) -> None:
     with pytest.raises(ValueError, match=r"no point is called 'after_lunch'.*after_commit"):
         durable.crash_at(point="after_lunch")

@@ -97,6 +97,21 @@ def test_a_wait_is_answered_by_a_matching_event(durable: Durable, client: Innges
     late.assert_step("answer", status="timed_out")
 
 
+def test_a_look_back_goes_by_the_moved_clock(durable: Durable, client: Inngest) -> None:
+    @client.create_function(fn_id="looks-back", trigger=GO)
+    def looks_back(ctx: ContextSync) -> object:
+        found = ctx.step.wait_for_event("answer", event="kit/answer", timeout="1h", lookback="30m")
+        return None if found is None else found.data["n"]
+
+    durable.advance("100 days")
+    durable.deliver("kit/answer", {"n": 1})
+    durable.advance("20 minutes")
+    durable.run(looks_back).assert_completed(output=1)
+    durable.advance("20 minutes")
+
+    durable.run(looks_back).assert_waiting_for("kit/answer")
+
+
 def test_run_starts_only_the_one_function(durable: Durable, client: Inngest) -> None:
     @client.create_function(fn_id="wanted", trigger=GO)
     def wanted(ctx: ContextSync) -> None: ...
