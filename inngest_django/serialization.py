@@ -17,7 +17,7 @@ def dumps(value: object) -> str:
         TypeError, ValueError: The value is not JSON (NaN and infinities included).
         RecursionError: The value is nested too deeply.
     """
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _encoder.encode(value)
 
 
 def utf8_size(value: object) -> int:
@@ -32,11 +32,19 @@ def loads(text: str | bytes) -> object:
     Raises:
         ValueError: The text is no JSON.
     """
-    return json.loads(text, parse_constant=_refuse_constant)
+    if isinstance(text, bytes):
+        return json.loads(text, parse_constant=_refuse_constant)  # It finds out the encoding.
+    value: object = _decoder.decode(text)
+    return value
 
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
+
+
+# Made once: the functions of ``json`` make one for each call that has options.
+_encoder = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def depth(value: object, *, limit: int) -> int:

@@ -1,0 +1,157 @@
+"""The hot path's statements on the wire, with the real clock: a moved one is never prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from inngest_django import clock
+from inngest_django.client import Inngest
+from inngest_django.engine import hints, sync, transactions
+from inngest_django.engine.hot_path import wire
+from inngest_django.functions import registry
+from inngest_django.functions.triggers import TriggerEvent
+from inngest_django.models import Counter, Pulse
+from tests.engine.support import Engine
+
+TRIGGER = TriggerEvent(event="test/started")
+
+
+@pytest.fixture
+def running(transactional_db: None, client: Inngest) -> Iterator[Engine]:
+    """The engine by the database's own clock."""
+    engine = Engine(client)
+    previous = hints.install(engine)
+    sync.forget()
+    try:
+        with registry.only([]):
+            yield engine
+    finally:
+        hints.install(previous)
+        sync.forget()
+        connection.close()
+
+
+def _prepared() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(string_agg(statement, ';'), '') FROM pg_prepared_statements"
+        )
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_checkpointed", [False, True])
+def test_sequences_and_groups_run_on_prepared_statements(
+    running: Engine, client: Inngest, is_checkpointed: bool
+) -> None:
+    @client.create_function(fn_id="f", trigger=TRIGGER, checkpointing=is_checkpointed)
+    def f(ctx: Any) -> Any:
+        first = ctx.step.run("first", lambda: {"é": [1, None]})
+        group = ctx.group.parallel(
+            (lambda: ctx.step.run("a", lambda: "a"), lambda: ctx.step.run("b", lambda: None))
+        )
+        return [first, list(group), ctx.step.run("last", lambda: 70_000)]
+
+    registry.register(f)
+
+    for _ in range(8):  # More often than a plan is made for each use.
+        run = running.start("test/started")
+        assert (run.status, run.output) == ("completed", [{"é": [1, None]}, ["a", None], 70_000])
+
+    prepared = _prepared()
+    assert "UPDATE inngest_job SET" in prepared
+    assert "DELETE FROM inngest_job" in prepared
+    assert "FOR NO KEY UPDATE" in prepared
+
+
+@pytest.mark.postgres
+def test_statements_sent_together_are_one_transaction(transactional_db: None) -> None:
+    Counter.objects.update_or_create(id=1, defaults={"last_seq": 5})
+    assert wire.can_prepare()
+
+    with pytest.raises(DatabaseError):
+        wire.exchange(
+            ("UPDATE inngest_counter SET last_seq = %s WHERE id = 1", (6,)),
+            ("SELECT 1 / %s FROM inngest_counter", (0,)),
+        )
+
+    assert Counter.objects.get().last_seq == 5
+    # The connection is as good as before, for us and for the ORM.
+    rows = wire.exchange(
+        ("UPDATE inngest_counter SET last_seq = %s WHERE id = 1", (7,)),
+        ("SELECT last_seq + %s FROM inngest_counter", (1,)),
+    )
+    assert rows == [(8,)]
+    assert Counter.objects.get().last_seq == 7
+
+
+@pytest.mark.postgres
+def test_second_statement_sees_what_its_lock_waited_for(transactional_db: None) -> None:
+    import threading
+
+    Counter.objects.update_or_create(id=1, defaults={"last_seq": 0})
+    count, each = 4, 25
+
+    def add() -> None:
+        try:
+            for _ in range(each):
+                wire.exchange(
+                    ("SELECT 1 FROM inngest_counter WHERE id = 1 FOR NO KEY UPDATE", ()),
+                    (
+                        "UPDATE inngest_counter SET last_seq = (SELECT last_seq"
+                        " FROM inngest_counter WHERE id = 1) + %s WHERE id = 1 RETURNING 1",
+                        (1,),
+                    ),
+                )
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=add) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    # The subquery reads the snapshot: one taken before the lock would lose additions.
+    assert Counter.objects.get().last_seq == count * each
+
+
+@pytest.mark.postgres
+def test_text_is_sent_where_somebody_looks_or_sessions_are_shared(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Pulse.objects.update_or_create(id=1)
+    assert wire.can_prepare()
+
+    with CaptureQueriesContext(connection) as captured:
+        assert not wire.can_prepare()
+        assert wire.fetch("SELECT id FROM inngest_pulse WHERE id = %s", (1,)) == [(1,)]
+        assert wire.exchange(("SELECT 1", ()), ("SELECT %s::int", (2,))) == [(2,)]
+    assert len(captured) == 2
+    with transaction.atomic():
+        assert not wire.can_prepare()
+    with clock.frozen(transactions.now()):
+        assert not wire.can_prepare()
+    monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    assert not wire.can_prepare()
+
+
+@pytest.mark.postgres
+def test_project_statements_are_not_prepared(transactional_db: None) -> None:
+    connection.close()
+    wire.fetch("SELECT id FROM inngest_pulse WHERE id = %s", (1,))
+
+    for _ in range(10):
+        list(Pulse.objects.filter(id=1))
+
+    assert _prepared().count("SELECT") == 1
+
+
+@pytest.mark.sqlite
+def test_sqlite_has_nothing_to_prepare(transactional_db: None) -> None:
+    assert not wire.can_prepare()
