@@ -22,7 +22,7 @@ class TooSlowError(RuntimeError):
     """The work did not end in time."""
 
 
-def wait_for(is_done: Callable[[], bool], *, every: float = 0.005, what: str) -> None:
+def wait_for(is_done: Callable[[], bool], *, every: float = 0.02, what: str) -> None:
     """Poll until the work is done.
 
     Raises:

@@ -48,7 +48,7 @@ def _ended(ids: Sequence[str]) -> int:
     )
 
 
-def _wait_for_end(ids: Sequence[str], *, what: str, every: float = 0.005) -> None:
+def _wait_for_end(ids: Sequence[str], *, what: str, every: float = 0.02) -> None:
     first = ids[0]
     if len(ids) == 1:
         wait_for(
