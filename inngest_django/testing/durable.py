@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
-from unittest import mock
 
-from inngest_django import ids
-from inngest_django.engine import (
-    executor,
-    hints,
-    ingest,
-    leases,
-    retries,
-    routing,
-    runs,
-    stamping,
-    sync,
-    transactions,
-    triggers,
-)
+from inngest_django.engine import executor, ingest, transactions
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.functions import registry
 from inngest_django.functions.function import Function
-from inngest_django.functions.triggers import TriggerCron, TriggerEvent
 from inngest_django.models import Event, Run
-from inngest_django.models import Function as FunctionRow
-from inngest_django.testing import bodies, survival
+from inngest_django.testing import bodies, starts, survival
 from inngest_django.testing.choices import Choices, KitDriver
+from inngest_django.testing.embedding import embedded, write_functions
 from inngest_django.testing.faults import Faults
 from inngest_django.testing.handles import RunHandle
 from inngest_django.testing.virtual_time import VirtualClock, parse
-from inngest_django.testing.worker import Silence, Worker, committing
+from inngest_django.testing.worker import Worker, committing
 
-_LONG_AGO = dt.datetime(1971, 1, 1, tzinfo=dt.UTC)
-_SCHEDULED = "inngest/scheduled.timer"
 _MOST_PASSES = 20_000
 _active: Durable | None = None
 
@@ -67,17 +49,7 @@ class Durable:
             )
         _active = self
         self._undo.callback(_leave)
-        self._undo.callback(hints.install, hints.install(Silence()))
-        patch = self._undo.enter_context
-        patch(mock.patch.object(executor, "driver", self._driver))
-        # Retries come exactly after their back-off, so that a test can say when.
-        exact = functools.partial(retries.next_delay, uniform=lambda low, _: low)
-        patch(mock.patch.object(retries, "next_delay", exact))
-        patch(mock.patch.object(leases, "holding", _holding))
-        # A look back finds events by the time in their ids.
-        patch(mock.patch.object(ids, "new_ulid", self._clock.new_ulid))
-        self._undo.callback(sync.forget)
-        self._undo.callback(self._clock.release)
+        self._undo.enter_context(embedded(self._driver, self._clock))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -159,7 +131,7 @@ class Durable:
         if registry.get(function.id) is not function:
             self.register(function)
         self.run_until_idle()
-        run_id = self._start(function, event, data)
+        run_id = starts.start(function, starts.event_for(function, event, data))
         self._driver.choices[run_id] = Choices.of(steps, fail)
         self.run_until_idle()
         return RunHandle(self, run_id)
@@ -213,7 +185,11 @@ class Durable:
         """
         self._begin()
         return bodies.call(
-            function, step, _event_for(function, event, None), steps=steps or {}, attempt=attempt
+            function,
+            step,
+            starts.event_for(function, event, None),
+            steps=steps or {},
+            attempt=attempt,
         )
 
     # Time ------------------------------------------------------------------------------
@@ -367,107 +343,10 @@ class Durable:
         return now if ahead is None else ahead
 
     def _write_functions(self) -> None:
-        """Make rows and registry the same: no other process lives in a test."""
         if self._registered == registry.version():
             return
         self._registered = registry.version()
-        sync.forget()
-        mine = set(registry.all())
-        known = set(FunctionRow.objects.values_list("id", flat=True))
-        if mine - known:
-            sync.register()
-        FunctionRow.objects.filter(pk__in=known - mine).update(registered_at=_LONG_AGO)
-
-    def _start(
-        self,
-        function: Function,
-        event: IncomingEvent | str | Mapping[str, Any] | None,
-        data: Mapping[str, Any] | None,
-    ) -> str:
-        incoming = _event_for(function, event, data)
-        if not any(isinstance(trigger, TriggerEvent) for trigger in function.triggers):
-            return self._start_without_event(function, incoming)
-        event_id = self.send(incoming)
-        started_by = triggers.started_by
-
-        def only_this(payload: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-            found = started_by(payload)
-            return {function.id: found[function.id]} if function.id in found else {}
-
-        with mock.patch.object(triggers, "started_by", only_this), committing():
-            routing.route()
-        run_id = (
-            Run.objects.filter(event_id=event_id, function_id=function.id)
-            .values_list("id", flat=True)
-            .first()
-        )
-        if run_id is None:
-            wanted = ", ".join(str(trigger.wire()) for trigger in function.triggers)
-            raise AssertionError(
-                f"Event {incoming.name!r} with data {dict(incoming.data)!r} did not start function"
-                f" {function.id!r}. Its triggers are: {wanted}. A trigger's expression, a"
-                " repeated event id or an idempotency key may have refused it; send the event"
-                " with durable.deliver() to test that."
-            )
-        return run_id
-
-    def _start_without_event(self, function: Function, incoming: IncomingEvent) -> str:
-        """Start a function that only a schedule or an invoke starts."""
-        run_id = ids.new_ulid()
-        with committing(), transactions.write():
-            row = ingest.emit_internal(incoming.name, dict(incoming.data))
-            stamping.stamp()
-            now = transactions.now()
-            Event.objects.filter(pk=row.pk).update(routed_at=now)
-            row.refresh_from_db()
-            runs.start(
-                [
-                    runs.Start(
-                        run_id=run_id,
-                        function_id=function.id,
-                        event=row,
-                        floor_seq=row.seq or 0,
-                        available_at=now,
-                        cancel_rules=function.config().get("cancel") or (),
-                    )
-                ],
-                now=now,
-            )
-        return run_id
-
-
-def _event_for(
-    function: Function,
-    event: IncomingEvent | str | Mapping[str, Any] | None,
-    data: Mapping[str, Any] | None,
-) -> IncomingEvent:
-    if isinstance(event, IncomingEvent):
-        if data is not None:
-            raise TypeError("run: data belongs to a name; put it into the Event.")
-        return event
-    if isinstance(event, str):
-        return IncomingEvent(name=event, data=dict(data or {}))
-    return IncomingEvent(name=_name_for(function), data=dict(event or data or {}))
-
-
-def _name_for(function: Function) -> str:
-    for trigger in function.triggers:
-        if isinstance(trigger, TriggerEvent):
-            return trigger.event.replace("*", "any")
-    if any(isinstance(trigger, TriggerCron) for trigger in function.triggers):
-        return _SCHEDULED
-    return ingest.INVOKED
-
-
-@contextlib.contextmanager
-def _holding(job_id: int, token: int, *, leased_at: float, ttl: float) -> Iterator[leases.Lease]:  # noqa: ARG001
-    """Hold a lease that does not end by itself, however long somebody debugs the body.
-
-    No thread renews it: its connection would see nothing of the test's transaction.
-    """
-    yield leases.Lease(
-        job_id=job_id, token=token, ttl=float("inf"), taken=leased_at, renewed=leased_at
-    )
+        write_functions()
 
 
 def _leave() -> None:

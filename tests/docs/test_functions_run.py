@@ -532,6 +532,15 @@ def test_inspection_of_the_page_reads_and_is_told(read: Any) -> None:
     assert inspect["seen"] == [f"shop-refund {failed.id}"]
 
 
+def test_testing_example_is_the_one_that_the_page_tests(read: Any) -> None:
+    reader = read("how-to/test-your-functions.md")
+
+    run = reader.start("sell", {"number": "A-1", "card": "good"})
+    reader.send("shop/delivery.confirmed", {"number": "A-1"})
+
+    assert reader.after(run, days=3).output == "R-A-1"
+
+
 # All of them ---------------------------------------------------------------------------
 
 
