@@ -7,14 +7,12 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
-
 from inngest_django.drivers.base import CallRequest, CallResponse, Discovered, Driver
 from inngest_django.drivers.stand_ins import Scene, around, chosen, lookup
 from inngest_django.functions.function import Function
 from inngest_django.ids import hash_step_id
-from inngest_django.models.base import alias
 from inngest_django.steps.specs import BodySpec, Spec
+from inngest_django.testing.autocommit import autocommitting
 from inngest_django.testing.faults import BEFORE_BODY, Faults
 
 
@@ -116,39 +114,5 @@ class KitDriver:
         self._faults.reach(BEFORE_BODY)
         if failures:
             raise failures.pop(0)
-        with contextlib.nullcontext() if is_transaction else _autocommit():
+        with contextlib.nullcontext() if is_transaction else autocommitting():
             yield
-
-
-@contextlib.contextmanager
-def _autocommit() -> Iterator[None]:
-    """Keep a body's failed statement from breaking the transaction that the test is in.
-
-    In production the body has none: each statement stands for itself. What it wrote before
-    it fails stays here too, unless the database gave the statement up.
-    """
-    using = alias()
-    if not _is_plain_thread() or not connections[using].in_atomic_block:
-        yield
-        return
-    mark = transaction.savepoint(using=using)
-    try:
-        yield
-    except DatabaseError:
-        transaction.savepoint_rollback(mark, using=using)
-        raise
-    except BaseException:
-        transaction.savepoint_commit(mark, using=using)
-        raise
-    transaction.savepoint_commit(mark, using=using)
-
-
-def _is_plain_thread() -> bool:
-    """Whether the database may be used here: not on an event loop."""
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False

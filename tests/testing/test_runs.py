@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 
 import pytest
-from django.db import connection, transaction
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, connection, transaction
 
-from inngest_django import ContextSync, Event, Inngest, TriggerCron, TriggerEvent
+from inngest_django import ContextSync, Event, Inngest, StepError, TriggerCron, TriggerEvent
 from inngest_django.testing import Durable
 
 GO = TriggerEvent(event="kit/go")
@@ -196,6 +198,32 @@ def test_callbacks_on_commit_of_a_body_run_as_in_production(
     durable.run(commits).assert_completed()
 
     assert calls == ["body", "committed"]
+
+
+def test_a_failed_statement_of_a_body_stands_for_itself(durable: Durable, client: Inngest) -> None:
+    """As without a transaction around it: what was written before it stays."""
+
+    @client.create_function(fn_id="clumsy", trigger=GO, retries=0)
+    def clumsy(ctx: ContextSync) -> int:
+        def body() -> None:
+            Group.objects.create(name="one")
+            with contextlib.suppress(IntegrityError):
+                Group.objects.create(name="one")
+            with contextlib.suppress(IntegrityError), transaction.atomic():
+                Group.objects.create(name="two")
+                Group.objects.create(name="one")
+            Group.objects.create(name="three")
+            Group.objects.create(name="three")
+
+        with contextlib.suppress(StepError):
+            ctx.step.run("write", body)
+        return ctx.step.run("count", Group.objects.count)
+
+    run = durable.run(clumsy)
+
+    run.assert_completed(output=2)
+    run.assert_step("write", error="IntegrityError")
+    assert {group.name for group in Group.objects.all()} == {"one", "three"}
 
 
 @pytest.mark.django_db(transaction=True)
