@@ -68,7 +68,8 @@ class VirtualClock:
         clock.move(self._now)
         traveller = _traveller()
         if traveller is not None:
-            traveller.move_to(self._now)
+            # Not move_to, which would also end its time zone.
+            traveller.shift(self._now - dt.datetime.now(dt.UTC))  # noqa: TID251 - its clock
 
     def new_ulid(self) -> str:
         """Return a fresh id of this clock's time; ids of one moment sort as they were made."""

@@ -6,7 +6,9 @@ import datetime as dt
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -100,6 +102,16 @@ def test_time_machine_is_moved_along(durable: Durable) -> None:
 
     assert durable.now == timezone.now() == NEW_YEAR + dt.timedelta(days=4)
     run.assert_completed(output=[(NEW_YEAR + dt.timedelta(days=3)).isoformat()])
+
+
+@time_machine.travel(dt.datetime(2030, 7, 1, 2, tzinfo=ZoneInfo("Asia/Tokyo")))
+def test_time_machine_may_tick_and_keeps_its_zone(durable: Durable) -> None:
+    run = durable.run(sleeper)
+    durable.advance("3 days")
+
+    run.assert_completed()
+    assert time.tzname[0] == "JST"
+    assert dt.datetime.now().date() == dt.date(2030, 7, 4)  # noqa: DTZ005 - in the zone
 
 
 def test_time_machine_is_followed(durable: Durable) -> None:
