@@ -116,9 +116,21 @@ class _Trial:
                     faults.crash_at(point=point, skip=skip)
                 run = durable.run(self.function, self.event, steps=self.steps)
                 self._finish(run)
+                self._expect_crash(run)
                 return self._observe(run), collections.Counter(faults.reached)
+            except AssertionError as error:
+                if point is not None:
+                    error.add_note(f"With a crash at {point}, passage {skip + 1}.")
+                raise
             finally:
                 faults.wants_ticks = False
+
+    def _expect_crash(self, run: RunHandle) -> None:
+        if self.durable.faults.unreached:
+            raise AssertionError(
+                "the run did not pass the point as often as before: it takes another way each"
+                f" time\n\n{run.timeline}"
+            )
 
     def _finish(self, run: RunHandle) -> None:
         waiting = list(self.deliver)

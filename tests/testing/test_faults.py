@@ -155,6 +155,36 @@ def test_a_body_that_is_not_repeatable_is_found(durable: Durable, client: Innges
         durable.assert_survives_crashes(careless, ledger=Group.objects.count)
 
 
+def test_a_run_that_a_crash_strands_names_the_crash(durable: Durable, client: Inngest) -> None:
+    tries: list[int] = []
+
+    @client.create_function(fn_id="stranded", trigger=GO, retries=0)
+    def stranded(ctx: ContextSync) -> None:
+        tries.append(1)
+        if len(tries) > 2:
+            # After two runs without a crash, this one takes another way.
+            ctx.step.sleep("never met before", "1h")
+
+    with pytest.raises(AssertionError, match="never met before"):
+        durable.assert_survives_crashes(stranded, points=["lease.taken"])
+
+
+def test_a_run_that_passes_a_point_no_more_is_an_error(durable: Durable, client: Inngest) -> None:
+    runs: list[str] = []
+
+    @client.create_function(fn_id="shorter", trigger=GO)
+    def shorter(ctx: ContextSync) -> None:
+        if ctx.run_id not in runs:
+            runs.append(ctx.run_id)
+        if len(runs) < 3:
+            ctx.step.run("only at first", lambda: None)
+
+    with pytest.raises(AssertionError, match="takes another way") as failed:
+        durable.assert_survives_crashes(shorter, points=["before_body"])
+
+    assert failed.value.__notes__ == ["With a crash at before_body, passage 1."]
+
+
 def test_waits_are_answered_while_workers_crash(durable: Durable, client: Inngest) -> None:
     @client.create_function(fn_id="patient", trigger=GO)
     def patient(ctx: ContextSync) -> object:
