@@ -46,6 +46,7 @@ class Mistake:
         row: In the protocol's table of rules, 0 for one that has no row.
         within: How many schedules the simulation may need; 0 where it is blind to it.
         elsewhere: The test that catches it too, or instead.
+        theme: The only schedules that are tried, when the others would take too long.
     """
 
     name: str
@@ -53,16 +54,17 @@ class Mistake:
     apply: Apply
     within: int
     elsewhere: str = ""
+    theme: str = ""
 
 
 ALL: list[Mistake] = []
 
 
 def mistake(
-    name: str, *, row: int = 0, within: int = 300, elsewhere: str = ""
+    name: str, *, row: int = 0, within: int = 300, elsewhere: str = "", theme: str = ""
 ) -> Callable[[Apply], Apply]:
     def add(apply: Apply) -> Apply:
-        ALL.append(Mistake(name, row, apply, within, elsewhere))
+        ALL.append(Mistake(name, row, apply, within, elsewhere, theme))
         return apply
 
     return add
@@ -91,7 +93,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(hot_path, "holds_lease", lambda *_: True)
 
 
-@mistake("skip the lease check before the body", row=18)
+@mistake("skip the lease check before the body", row=18, theme="stalls")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(Lease, "is_alive", lambda self: True)
 
@@ -176,7 +178,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
 # Joins ------------------------------------------------------------------------------------
 
 
-@mistake("decide the join outside the lock", row=11, elsewhere="tests/concurrency")
+@mistake("decide the join outside the lock", row=11, theme="joins", elsewhere="tests/concurrency")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     report, decide = outcomes.report, hot_path.must_enter
 
@@ -222,7 +224,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(hot_path, "must_enter", must_enter)
 
 
-@mistake("resolve results in the order of the code", row=16)
+@mistake("resolve results in the order of the code", row=16, theme="races")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     memo = executor._memo
     patch.setattr(executor, "_memo", lambda row: dataclasses.replace(memo(row), revision=0))
@@ -266,7 +268,7 @@ class _Found(list[Any]):
         return self
 
 
-@mistake("end an entry over older results", row=21)
+@mistake("end an entry over older results", row=21, theme="joins")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     write = outcomes._write_plan
 
@@ -290,7 +292,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(pieces, "close_waits", close_waits)
 
 
-@mistake("scan waits before the event commits", row=1, elsewhere="tests/concurrency")
+@mistake("scan waits before the event commits", row=1, theme="events", elsewhere="tests/concurrency")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     def route() -> int:
         batch = list(Event.objects.filter(routed_at__isnull=True).order_by("id")[:100])
@@ -305,6 +307,19 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
         return routing._start(batch)
 
     patch.setattr(routing, "route", route)
+    # The wait's own stamping would repair it, as long as the router's is not in the way.
+    patch.setattr(timers, "stamping", _NoStamping)
+
+
+@mistake("do not stamp before a wait looks for events", row=10, theme="time-outs")
+def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
+    patch.setattr(timers, "stamping", _NoStamping)
+
+
+class _NoStamping:
+    @staticmethod
+    def stamp() -> int:
+        return 0
 
 
 @mistake("do not look for what came before a wait", row=1)
@@ -318,7 +333,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(waits, "find_event", find_event)
 
 
-@mistake("let a time-out win before it looks for events", row=10)
+@mistake("let a time-out win before it looks for events", row=10, theme="time-outs")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     settle = timers._ACTIONS[JobKind.WAIT]
 

@@ -309,6 +309,28 @@ class Author:
             tree = Seq("root", [self._leaf() for _ in range(rng.randint(2, 4))])
         return self.add(tree)
 
+    def small_root(self, theme: str) -> int:
+        """Make a tree of a few steps, all about one thing."""
+        rng = self._rng
+        if theme == "joins":
+            bodies: list[Node] = [self._body() for _ in range(rng.randint(2, 3))]
+            group = Par(self._name("p"), bodies, is_race=rng.random() < 0.4)
+            return self.add(Seq("root", [group]))
+        if theme == "races":
+            return self.add(self._raced())
+        if theme == "time-outs":
+            timeout = rng.choice([6.0, 12.0, 15.0])
+            return self.add(Seq("root", [Wait(self._name("w"), "loose", timeout)]))
+        if theme == "events":
+            wait = Wait(self._name("w"), rng.choice(["first", "loose"]), 400.0)
+            return self.add(Seq("root", [wait]))
+        steps: list[Node] = [
+            Body(self._name("b")),
+            Body(self._name("t"), is_transaction=True),
+            Body(self._name("b")),
+        ]
+        return self.add(Seq("root", rng.sample(steps, 2)))
+
     def sleepy_root(self) -> int:
         """Make a tree that is still busy when everything else has been sent."""
         return self.add(Seq("root", [self._leaf(), Sleep(self._name("s"), FAR)]))
@@ -336,8 +358,8 @@ class Author:
         if kind == "sleep":
             return Sleep(self._name("s"), rng.choice([0.3, 2.0, 8.0, 300.0]))
         if kind == "wait":
-            signals = ["seen", "never", "loose"] if is_child else ["any", "seen", "never", "loose"]
-            return self._wait(rng.choice(signals))
+            signals = ["seen", "never", "loose", "loose"]
+            return self._wait(rng.choice(signals if is_child else [*signals, "any"]))
         if kind == "invoke":
             return self._invoke()
         if kind == "send":
@@ -345,7 +367,7 @@ class Author:
         return Fail(self._name("f"), 1)
 
     def _wait(self, signal: str) -> Wait:
-        timeout = self._rng.choice([6.0, 25.0, 400.0]) if signal == "loose" else 400.0
+        timeout = self._rng.choice([6.0, 12.0, 25.0, 400.0]) if signal == "loose" else 400.0
         return Wait(self._name("w"), signal, timeout)
 
     def _invoke(self) -> Node:

@@ -6,7 +6,7 @@ import dataclasses
 
 from tests.simulation import mistakes
 from tests.simulation.mistakes import Mistake
-from tests.simulation.schedule import Schedule, Verdict
+from tests.simulation.schedule import Schedule, Verdict, theme_of
 from tests.simulation.stage import Stage
 
 
@@ -25,12 +25,17 @@ class Catch:
 
 
 def hunt(stage: Stage, mistake: Mistake, *, first_seed: int = 1) -> Catch | None:
-    """Look for a mistake, for as many schedules as it may take."""
+    """Look for a mistake, for as many schedules of its theme as it may take."""
+    count, seed = 0, first_seed - 1
     with mistakes.made(mistake, stage):
-        for seed in range(first_seed, first_seed + mistake.within):
+        while count < mistake.within:
+            seed += 1
+            if mistake.theme and theme_of(seed) != mistake.theme:
+                continue
+            count += 1
             verdict = one(stage, seed)
             if verdict.problems:
-                return Catch(seed, seed - first_seed + 1, verdict.problems[0])
+                return Catch(seed, count, verdict.problems[0])
     return None
 
 

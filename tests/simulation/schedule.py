@@ -33,11 +33,21 @@ from tests.simulation.stage import STOP, Message, Stage
 from tests.simulation.workers import Died, Process, Task
 
 PROCESSES = 3
+# How the next worker is chosen: by lot; whoever is furthest behind, so that they come to the
+# same place together; or each to its end, but for some that are held up at one place.
+STYLES = ("lot", "lockstep", "hold")
+THEMES = ("mixed", "joins", "races", "time-outs", "events", "stalls")
+_SHARES = (40, 12, 12, 12, 12, 12)
 CHAOS_SECONDS = 45.0  # Of virtual time: a bound on how often one job can be lost.
 MOST_ROUNDS = 400
 # What faults, lost hints and retries may add to the time that a program takes.
 SLACK = 200.0
 LATE = 18.0  # In the calm at the end no due job stays unnoticed for longer.
+
+
+def theme_of(seed: int) -> str:
+    """Return what a seed's schedule is about: the first thing that is drawn."""
+    return random.Random(seed).choices(THEMES, _SHARES)[0]
 
 
 class Rollback(Exception):
@@ -89,7 +99,7 @@ class Schedule:
         self.seed = seed
         self.rng = random.Random(seed)
         self.has_faults = has_faults
-        self.is_calm = not has_faults
+        self.is_calm = self.is_late = not has_faults
         self.trace: list[str] = []
         self.points: set[str] = set()
         self.counts: collections.Counter[str] = collections.Counter()
@@ -120,19 +130,26 @@ class Schedule:
 
     def _author(self) -> None:
         rng = self.rng
+        self.theme = rng.choices(THEMES, _SHARES)[0]
         self.author = Author(rng)
         self.roots: list[Root] = []
         self.sendings: list[Sending] = []
-        for index in range(rng.choices([1, 2, 3], [45, 45, 10])[0]):
+        is_small = self.theme != "mixed"
+        for index in range(1 if is_small else rng.choices([1, 2, 3], [45, 45, 10])[0]):
             fate = rng.choices(["ends", "stopped", "perhaps cancelled"], [80, 10, 10])[0]
-            tree = self.author.sleepy_root() if fate == "stopped" else self.author.root()
+            if fate == "stopped":
+                tree = self.author.sleepy_root()
+            elif is_small:
+                tree = self.author.small_root(self.theme)
+            else:
+                tree = self.author.root()
             function = rng.choice(["plain", "plain", "quick"])
             if fate == "stopped":
                 function = "stoppable"
             root = Root(f"k{index}", tree, function, fate)
             self.roots.append(root)
             self._send_root(root)
-        if rng.random() < 0.2:
+        if not is_small and rng.random() < 0.2:
             data = {"tree": self.author.root(), "key": "nobody"}
             self.sendings.append(Sending("sim/plain", data, "nobody", is_rolled_back=True))
         rng.shuffle(self.sendings)
@@ -173,6 +190,7 @@ class Schedule:
 
     def _weigh(self) -> None:
         rng = self.rng
+        self.style = rng.choice(STYLES)
         self.stay = rng.choice([0.0, 0.3, 0.6, 0.9])
         # Some tasks are far slower than others, so that much happens while they stand.
         self.slowness = rng.choice([1, 6, 20])
@@ -186,16 +204,29 @@ class Schedule:
         self.weights = {
             "resume": 30,
             "deliver": rng.choice([12, 30, 90]),
-            "send": 6,
+            "send": rng.choice([4, 15]),
             "tick": 3,
             "pass": 4,
-            "lease": rng.choice([0, 1, 3]),
+            "lease": rng.choice([0, 1, 3, 6]),
             "kill": rng.choice([0, 1, 3]),
             "cancel": 2,
             "renew": rng.choice([0, 2]),
             "drain": rng.choice([0, 0, 1]),
             "broker": rng.choice([0, 0, 1]),
         }
+        if self.theme == "time-outs":
+            self.is_router_slow = True
+            self.weights |= {"lease": 6, "send": 15}
+        elif self.theme == "stalls":
+            self.style = rng.choice(["hold", "hold", "lot"])
+            self.weights |= {"lease": 8, "renew": 0}
+        elif self.theme == "events":
+            self.style = rng.choice(["hold", "hold", "lockstep"])
+            self.weights |= {"deliver": 60, "send": 20}
+        elif self.theme != "mixed":
+            self.weights |= {"deliver": 60, "send": 20}
+        if self.style != "lot":
+            self.stay = 0.0
 
     # The connection's side ---------------------------------------------------------------
 
@@ -256,7 +287,14 @@ class Schedule:
         self._boundary(task, name, is_point=True)
 
     def _pause(self, task: Task, at: str) -> None:
-        if self.is_calm or self.rng.random() < self.stay:
+        if self.is_calm:
+            return
+        task.pauses += 1
+        if self.style == "hold":
+            task.is_held = task.pauses == task.hold_at
+            if not task.is_held and self.rng.random() < 0.97:
+                return
+        elif self.rng.random() < self.stay:
             return
         self.stage.crew.stand(task, at)
 
@@ -369,9 +407,17 @@ class Schedule:
                 return
 
     def _do_resume(self) -> None:
-        if self.tasks:
-            weights = [task.pace for task in self.tasks]
-            self._resume(self.rng.choices(self.tasks, weights)[0])
+        if not self.tasks:
+            return
+        if self.style == "lockstep" and self.rng.random() < 0.9:
+            self._resume(min(self.tasks, key=lambda task: task.pauses))
+            return
+        free = [task for task in self.tasks if not task.is_held]
+        if self.is_late or self.rng.random() < 0.04:
+            free = self.tasks
+        if not free:
+            return
+        self._resume(self.rng.choices(free, [task.pace for task in free])[0])
 
     def _do_deliver(self) -> None:
         if not self.messages or len(self.tasks) >= 6:
@@ -444,6 +490,7 @@ class Schedule:
         """No more faults: whatever was left behind must come to its end by itself."""
         self.is_broker_down = False
         rounds = 0
+        self.is_late = True
         if not self.is_calm:
             # Late workers wake up in any order, before or after others took over.
             while self.tasks and not self.audit.problems:
@@ -485,6 +532,8 @@ class Schedule:
             self._log("21 s pass")
             self._tick()
             for message in list(self.messages):
+                if message.job_id == 0 and self.is_router_slow:
+                    continue
                 if len(self.tasks) < 8 and message.due <= self.stage.elapsed:
                     self.messages.remove(message)
                     self._deliver(message)
@@ -535,6 +584,8 @@ class Schedule:
     def _begin(self, name: str, work: Callable[[], Any], process: Process) -> None:
         task = Task(name, work, process)
         task.pace = self.rng.choice([1, self.slowness])
+        if self.rng.random() < 0.5:
+            task.hold_at = self.rng.randint(2, 10)
         if not self.is_calm and self.rng.random() < 0.4:
             if self.losses > 0 and self.rng.random() < 0.7:
                 self.losses -= 1
@@ -549,6 +600,7 @@ class Schedule:
         self._resume(task)
 
     def _resume(self, task: Task) -> None:
+        task.is_held = False
         self._log(f"{task}: from {_short(task.at)}")
         self.stage.crew.resume(task)
         if not task.is_over:

@@ -58,6 +58,9 @@ class Task:
         self.process = process
         self.at = "start"
         self.pace = 1
+        self.pauses = 0
+        self.hold_at = 0
+        self.is_held = False
         self.fuse = 0
         self.fuse_kind = ""
         self.fault_fired = False
