@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,23 @@ def made(chosen: Mistake, stage: Stage) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         chosen.apply(patch, stage)
         yield
+
+
+def line(mistake: Mistake, caught: Any) -> str:
+    """Return one line of the table: the mistake, and which layer catches it."""
+    row = f"row {mistake.row}" if mistake.row else ""
+    if caught is not None:
+        found = f"simulation, {caught.schedules} schedules (seed {caught.seed}): {caught.problem}"
+    else:
+        kind = "two-connection test" if "concurrency" in mistake.elsewhere else "unit test"
+        found = f"{kind} {mistake.elsewhere}"
+    return f"{mistake.name:55} {row:7} {found[:150]}"
+
+
+def is_there(node: str) -> bool:
+    """Whether a test exists, by its id."""
+    path, _, name = node.partition("::")
+    return f"def {name}(" in (Path(__file__).parents[2] / path).read_text()
 
 
 def _everywhere(patch: pytest.MonkeyPatch, name: str, old: Any, new: Any) -> None:

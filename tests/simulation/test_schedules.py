@@ -1,0 +1,121 @@
+"""Random schedules of the engine: none may break a promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inngest_django.engine import crash_points
+from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
+from tests.simulation import runs, seeds
+from tests.simulation.stage import Stage
+
+pytestmark = pytest.mark.sqlite
+
+SCHEDULES = 2000
+FIRST_SEED = 1
+
+# Named points that stand where no simulated worker comes by, or only on PostgreSQL.
+UNREACHED: frozenset[str] = frozenset()
+
+# What the programs of the simulation have no way to do.
+NOT_PLAYED = {
+    ("run", "queued", "failed"),
+    ("run", "queued", "skipped"),
+    # Ids that go away from the code.
+    ("step", "cancelled", "planned"),
+    ("step", "cancelled", "waiting"),
+    # A step's job moves it through "running" first.
+    ("step", "planned", "completed"),
+}
+
+
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What many schedules met, in as many processes as there are processors."""
+    path = tmp_path_factory.mktemp("simulation") / "report.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.simulation"),
+            *("--schedules", str(SCHEDULES), "--seed", str(FIRST_SEED), "--keep-going"),
+            *("--jobs", str(max(2, min(8, os.cpu_count() or 2))), "--report", str(path)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+    )
+    assert path.exists(), done.stderr[-4000:]
+    found: dict[str, Any] = json.loads(path.read_text())
+    rate = found["schedules"] / found["seconds"]
+    print(f"{found['schedules']} schedules, {rate:.1f}/s, {found['counts']}")
+    found["output"] = done.stdout
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_no_schedule_breaks_a_promise(met: dict[str, Any]) -> None:
+    assert met["failed"] == [], met["output"][-12_000:]
+    assert met["schedules"] == SCHEDULES
+
+
+@pytest.mark.timeout(900)
+def test_faults_were_injected(met: dict[str, Any]) -> None:
+    assert met["counts"]["deaths"] > SCHEDULES / 4
+    assert met["counts"]["errors"] > SCHEDULES / 10
+
+
+@pytest.mark.timeout(900)
+def test_workers_died_at_every_named_point(met: dict[str, Any]) -> None:
+    assert set(crash_points.NAMES) - set(met["points"]) == UNREACHED
+
+
+@pytest.mark.timeout(900)
+def test_every_transition_was_taken_and_no_other(met: dict[str, Any]) -> None:
+    table = {
+        *(("run", str(old), str(new)) for old, to in RUN_TRANSITIONS.items() for new in to),
+        *(("step", str(old), str(new)) for old, to in STEP_TRANSITIONS.items() for new in to),
+    }
+    taken = {(kind, old, new) for kind, old, new in met["transitions"] if old and old != new}
+
+    assert taken <= table
+    assert table - taken <= NOT_PLAYED
+
+
+@pytest.mark.parametrize("seed", seeds.KNOWN)
+def test_known_seed(stage: Stage, seed: int) -> None:
+    verdict = runs.one(stage, seed)
+
+    assert not verdict.problems, runs.report(verdict)
+
+
+def test_without_faults_the_programs_come_to_the_same_ends(stage: Stage) -> None:
+    for seed in range(1, 41):
+        verdict = runs.one(stage, seed, has_faults=False)
+
+        assert not verdict.problems, runs.report(verdict)
+
+
+def test_seed_replays_exactly(stage: Stage) -> None:
+    """In another process too, whose hashes have another order."""
+    seed = 11
+    first, second = runs.one(stage, seed), runs.one(stage, seed)
+    done = subprocess.run(
+        [*(sys.executable, "-m", "tests.simulation"), *("--schedules", "1", "--trace"),
+         *("--seed", str(seed))],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONHASHSEED": "7"},
+    )  # fmt: skip
+
+    assert first.trace == second.trace
+    assert f"schedule of seed {seed} ({first.digest}):" in done.stdout
