@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 LIMIT = 0.9  # Seconds for which the network may hold up one call.
 RETRY_AFTER = 3.0  # Seconds after a failure in which nothing is tried.
+ROUTE_EVERY = 0.02  # Seconds between hints to route, of one process.
 LONGEST_DELAY = 60.0  # A later hint is the tick's to publish, from the job's row.
 _MAX_IDLE = 8
 
@@ -60,6 +61,7 @@ class CeleryPublisher:
         self._idle = _Idle()
         self._eager = _Eager()
         self._envelopes = Envelopes()
+        self._routes = _Routes()
         _publishers.add(self)
 
     def execute(self, hints: Sequence[JobHint]) -> bool:
@@ -79,8 +81,18 @@ class CeleryPublisher:
         )
 
     def route(self) -> bool:
-        """Ask for routing; False when the broker could not be reached."""
-        return self._send([Message(tasks.ROUTE, (), conf.get().CONTROL_QUEUE)])
+        """Ask for routing; False when the broker could not be reached.
+
+        One routing takes all events that are committed, so a burst needs few of them.
+        """
+        is_eager = (self._app or current_app).conf.task_always_eager
+        delay = 0.0 if is_eager else self._routes.next_delay()
+        if delay is None:
+            return True
+        was_sent = self._send([Message(tasks.ROUTE, (), conf.get().CONTROL_QUEUE, delay)])
+        if not was_sent:
+            self._routes.nothing_is_coming()
+        return was_sent
 
     def close(self) -> None:
         """Close the held connections; the next publish opens another."""
@@ -91,6 +103,7 @@ class CeleryPublisher:
         """Let go of a parent's connections and locks without a word on its sockets."""
         _inherited.append(self._idle)
         self._breaker, self._idle, self._eager = Breaker(), _Idle(), _Eager()
+        self._routes = _Routes()
 
     def _send(self, messages: Sequence[Message]) -> bool:
         if not messages:
@@ -267,6 +280,33 @@ class Breaker:
             was_failing, self._is_failing = self._is_failing, False
         if was_failing:
             logger.warning("The broker answers again.")
+
+
+class _Routes:
+    """When to ask for routing: at once, in a moment, or not because that was asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sent_at = -ROUTE_EVERY
+        self._coming_at = 0.0
+
+    def next_delay(self) -> float | None:
+        """Return with what delay to publish; None when one that is published sees it all."""
+        with self._lock:
+            now = time.monotonic()
+            # It will begin after this moment, so after what the caller has committed.
+            if now < self._coming_at:
+                return None
+            if now - self._sent_at >= ROUTE_EVERY:
+                self._sent_at = now
+                return 0.0
+            self._sent_at = self._coming_at = now + ROUTE_EVERY
+            return ROUTE_EVERY
+
+    def nothing_is_coming(self) -> None:
+        """Forget what could not be published."""
+        with self._lock:
+            self._coming_at = 0.0
 
 
 class _Idle:

@@ -172,7 +172,7 @@ def test_delay_becomes_an_eta_and_long_ones_are_left_to_the_tick(
 def test_connection_is_kept_and_one_that_died_is_replaced(
     app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.INNGEST = {"CONTROL_QUEUE": "c"}
+    settings.INNGEST = {"QUEUE": "c"}
     made: list[Any] = []
     connect = publisher._connect
 
@@ -183,14 +183,56 @@ def test_connection_is_kept_and_one_that_died_is_replaced(
     monkeypatch.setattr(publisher, "_connect", counting)
     hints = CeleryPublisher(app)
 
-    assert hints.route()
-    assert hints.route()
+    assert hints.execute([JobHint(1, "f")])
+    assert hints.execute([JobHint(2, "f")])
     assert len(made) == 1
 
     made[0].connection._connection = None
-    assert hints.route()
+    assert hints.execute([JobHint(3, "f")])
     assert len(made) == 2
     assert len(_sent(app, "c")) == 3
+
+
+def test_burst_asks_for_routing_now_and_once_more(
+    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INNGEST = {"CONTROL_QUEUE": "c"}
+    now = 100.0
+    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+    hints = CeleryPublisher(app)
+
+    assert all(hints.route() for _ in range(20))
+
+    first, second = _sent(app, "c")
+    assert first.headers["eta"] is None
+    # It begins after the last of these, so it sees what they committed.
+    assert second.headers["eta"] is not None
+
+    now += publisher.ROUTE_EVERY + 0.001
+    assert hints.route()  # Nothing is on its way any more.
+    assert len(_sent(app, "c")) == 1
+    now += 2 * publisher.ROUTE_EVERY
+    assert hints.route()
+    assert [message.headers["eta"] for message in _sent(app, "c")] == [None]
+
+
+def test_routing_that_could_not_be_published_is_asked_for_again(
+    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INNGEST = {"CONTROL_QUEUE": "c"}
+    now = 100.0
+    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+    hints = CeleryPublisher(app)
+    assert hints.route()
+    url, app.conf.broker_url = app.conf.broker_url, "amqp://127.0.0.1:1//"
+    hints.close()
+    assert hints.route() is False
+
+    app.conf.broker_url = url
+    hints._breaker.succeeded()
+    assert hints.route()
+
+    assert len(_sent(app, "c")) == 2
 
 
 def test_threads_publish_at_the_same_time(app: Celery, settings: Any) -> None:
