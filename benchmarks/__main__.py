@@ -196,7 +196,7 @@ class Comparison:
     def w6(self) -> None:
         """Sleeps."""
         sleeps = self.size(1000)
-        ahead = max(3.0, 15.0 * self.options.scale)
+        ahead = max(6.0, 20.0 * self.options.scale)
         self.report.sizes["W6"] = f"{sleeps} sleeps that end evenly over 5 s"
         self.pairs("W6", "w6", sleeps=sleeps, ahead=ahead)
 

@@ -1,0 +1,125 @@
+"""The benchmarks run and write their table. No figure is asserted: machines differ."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from benchmarks import __main__ as command
+from benchmarks import rows
+from benchmarks.places import Server
+from benchmarks.report import Report
+from tests import profiles
+from tests.repo.readme import ROOT
+
+BROKERS = {"amqp": ("rabbitmq", "AMQP_URL"), "redis": ("redis", "REDIS_URL")}
+
+
+def _run(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+def _databases() -> set[str]:
+    with Server.from_environment().connect(os.environ.get("PGDATABASE", "postgres")) as connection:
+        found = connection.execute("SELECT datname FROM pg_database").fetchall()
+    return {row[0] for row in found if row[0].startswith("inngest_benchmarks_")}
+
+
+@pytest.mark.services
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(420)
+def test_tiny_sizes_of_everything_write_a_table(tmp_path: Path) -> None:
+    broker, variable = BROKERS[profiles.current().broker]
+    # Not the tests' own Redis database, which holds their keys.
+    url = settings.CELERY_BROKER_URL if broker == "rabbitmq" else "redis://127.0.0.1:6379/14"
+    page = tmp_path / "page.md"
+    before = _databases()
+
+    done = _run(
+        *("w1", "W2", "W3", "W4", "W5", "W6", "L", "M", "--broker", broker),
+        *("--pairs", "2", "--scale", "0.01", "--big", "200", "--write", str(page)),
+        env={variable: url},
+    )
+
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert text == done.stdout
+    works = {row.work.split()[0] for row in rows.ROWS}
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    for work in works:
+        assert any(line.startswith(f"| {work} ") for line in lines), work
+    assert "failed" not in text
+    assert "| PostgreSQL, both sides | " in text
+    assert "`fsync` on" in text
+    assert _databases() <= before
+
+
+def test_help_names_the_workloads(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"{name} " in shown for name in command.WORKLOADS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["W9"], "unknown work W9; choose from W1"),
+        (["--pairs", "0"], "--pairs must be at least 1, got 0"),
+        (["--scale", "0"], "--scale must be above 0, got 0"),
+    ],
+)
+def test_bad_arguments_are_named(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_table_takes_ratios_inside_pairs_and_says_what_is_met() -> None:
+    report = Report(
+        command="c", date="d", commit="x", machine="m", packages="p", database={"fsync": "on"},
+        load_before="0", brokers={"redis": "Redis 7"},
+    )  # fmt: skip
+    report.values["redis"] = {
+        (rows.PLAIN, "W2", "steps"): [200.0, 100.0, 400.0],
+        (rows.DURABLE, "W2", "steps"): [300.0, 150.0, 200.0],
+        (rows.FAST, "W2", "steps"): [200.0, float("nan"), 400.0],
+    }
+
+    [line] = [x for x in report.text().splitlines() if x.startswith("| W2 sequences")]
+
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[2:] == [
+        "200 (100 to 400)", "200 (150 to 300)", "1.50 x", "300 (200 to 400)", "1.00 x", "1.4 x",
+        "yes / **no**",
+    ]  # fmt: skip
+    assert "healthy" in report.text()
+
+
+def test_unhealthy_baseline_is_said_aloud() -> None:
+    report = Report(
+        command="c", date="d", commit="x", machine="m", packages="p", database={}, load_before="0"
+    )
+    report.values["rabbitmq"] = {(rows.PLAIN, "W2", "steps"): [90.0]}
+
+    assert "**not healthy: compare nothing**" in report.text()
