@@ -9,6 +9,7 @@ import math
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -283,6 +284,9 @@ def main(arguments: list[str] | None = None) -> int:
         database=database,
         load_before=machine.load(),
     )
+    # A time-out or a closing terminal must not leave workers behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="inngest-benchmarks-"))
     say("; ".join(f"{name} {value}" for name, value in database.items()))
     try:

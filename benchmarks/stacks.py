@@ -181,14 +181,18 @@ class Stack:
 
     def stop(self) -> None:
         """Stop its processes, then remove what it made."""
-        for process in reversed(self.processes):
-            process.stop()
-        self.processes.clear()
+        with contextlib.ExitStack() as stopping:  # Each is done, whatever befalls the others.
+            if self._has_database:
+                stopping.callback(self.server.drop, self.place.database)
+                self._has_database = False
+            stopping.callback(self._clear_broker)
+            for process in self.processes:
+                stopping.callback(process.stop)
+            self.processes = []
+
+    def _clear_broker(self) -> None:
         with contextlib.suppress(Exception):
             clear_broker(self.place.broker_url, self.queues)
-        if self._has_database:
-            self.server.drop(self.place.database)
-            self._has_database = False
 
     def _start(self, what: str, *command: str) -> Process:
         process = Process(
