@@ -87,8 +87,11 @@ STEP_TRANSITIONS: Mapping[StepStatus, frozenset[StepStatus]] = {
     StepStatus.COMPLETED: frozenset(),
     StepStatus.FAILED: frozenset(),
     StepStatus.TIMED_OUT: frozenset(),
-    # The step's id went away from the code; if it comes back, it is planned afresh.
-    StepStatus.CANCELLED: frozenset({StepStatus.PLANNED, StepStatus.WAITING}),
+    # The step's id went away from the code; if it comes back, it is planned afresh, or run
+    # by the entry that meets it.
+    StepStatus.CANCELLED: frozenset(
+        {StepStatus.PLANNED, StepStatus.WAITING, StepStatus.COMPLETED, StepStatus.FAILED}
+    ),
 }
 
 RUN_LIVE: frozenset[RunStatus] = frozenset(s for s, to in RUN_TRANSITIONS.items() if to)
