@@ -310,7 +310,14 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(pieces, "close_waits", close_waits)
 
 
-@mistake("scan waits before the event commits", row=1, theme="events", elsewhere="tests/concurrency")
+@mistake(
+    "scan waits before the event commits",
+    row=1,
+    # SQLite has no event that is stamped and not yet committed.
+    within=0,
+    elsewhere="tests/concurrency/test_events_and_waits.py::"
+    "test_event_stamped_and_routed_in_one_transaction_is_lost",
+)
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     def route() -> int:
         batch = list(Event.objects.filter(routed_at__isnull=True).order_by("id")[:100])

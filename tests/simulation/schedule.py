@@ -15,6 +15,7 @@ from django.db import OperationalError, transaction
 from inngest_django import clock
 from inngest_django.engine import (
     cancellation,
+    crash_points,
     executor,
     hot_path,
     ingest,
@@ -284,6 +285,8 @@ class Schedule:
             raise Died
         if not self.stage.database.in_atomic_block:
             self._pause(task, name)
+        if task.aim == name:
+            task.fuse = 1
         self._boundary(task, name, is_point=True)
 
     def _pause(self, task: Task, at: str) -> None:
@@ -606,7 +609,10 @@ class Schedule:
             if self.losses > 0 and self.rng.random() < 0.7:
                 self.losses -= 1
                 task.fuse_kind = "death"
-                task.fuse = self.rng.randint(1, 50)
+                if self.rng.random() < 0.4:
+                    task.aim = self.rng.choice(_points_of(name))
+                else:
+                    task.fuse = self.rng.randint(1, 50)
             elif self.errors > 0:
                 self.errors -= 1
                 task.fuse_kind = "error"
@@ -846,6 +852,17 @@ class Schedule:
 
     def _log(self, text: str) -> None:
         self.trace.append(f"{self.stage.elapsed:10.3f} {text}")
+
+
+def _points_of(task: str) -> list[str]:
+    """Return the named points that a task of this kind may come to."""
+    kinds = {"route": ("stamp.", "route."), "tick": ("tick.",)}.get(task)
+    others = ("tick.", "route.")
+    return [
+        name
+        for name in crash_points.NAMES
+        if (name.startswith(kinds) if kinds else not name.startswith(others))
+    ]
 
 
 def _short(sql: str) -> str:

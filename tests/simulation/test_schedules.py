@@ -31,6 +31,10 @@ NOT_PLAYED = {
     # Ids that go away from the code.
     ("step", "cancelled", "planned"),
     ("step", "cancelled", "waiting"),
+    ("step", "cancelled", "completed"),
+    ("step", "cancelled", "failed"),
+    # A step whose workers die until it is given up, before its body.
+    ("step", "planned", "failed"),
     # A step's job moves it through "running" first.
     ("step", "planned", "completed"),
 }

@@ -62,6 +62,7 @@ class Task:
         self.hold_at = 0
         self.is_held = False
         self.fuse = 0
+        self.aim = ""
         self.fuse_kind = ""
         self.fault_fired = False
         self.is_killed = False
