@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import urllib.request
 from argparse import ArgumentParser
@@ -38,6 +40,7 @@ class Command(BaseCommand):
         if os.environ.get("SHOP_DEMO") != "1":
             _begin_afresh()
         self.check()
+        _stop_when_told()
         log = _log_to_file()
         self.say("Making a fresh database.")
         call_command("migrate", verbosity=0)
@@ -133,6 +136,13 @@ class Command(BaseCommand):
         while True:
             self.stream.show()
             time.sleep(0.2)
+
+
+def _stop_when_told() -> None:
+    """End well on SIGTERM too, and on SIGINT where a shell has it ignored for background jobs."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _log_to_file() -> Path:
