@@ -105,7 +105,9 @@ class Audit:
 
     # Rows --------------------------------------------------------------------------------
 
-    def _event(self, id_: str, name: str, external_id: str | None, routed_at: Any, **_: Any) -> None:
+    def _event(
+        self, id_: str, name: str, external_id: str | None, routed_at: Any, **_: Any
+    ) -> None:
         self.accepted[id_] = (name, external_id)
 
     def _routed(self, id_: str, was_routed: Any, old_seq: Any, new_seq: Any, **_: Any) -> None:

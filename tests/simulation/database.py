@@ -110,7 +110,9 @@ class Database(DatabaseWrapper):
             self.raw.execute(f"DELETE FROM {table}")
         self.raw.execute("DELETE FROM sqlite_sequence")
         self.raw.execute("INSERT INTO inngest_counter (id, last_seq) VALUES (1, 0)")
-        self.raw.execute("INSERT INTO inngest_pulse (id, ticked_at, ticked_by) VALUES (1, NULL, '')")
+        self.raw.execute(
+            "INSERT INTO inngest_pulse (id, ticked_at, ticked_by) VALUES (1, NULL, '')"
+        )
         self.raw.execute("PRAGMA foreign_keys = ON")
         self.run_on_commit = []
         self.needs_rollback = False

@@ -62,7 +62,7 @@ ALL: list[Mistake] = []
 
 
 def mistake(
-    name: str, *, row: int = 0, within: int = 300, elsewhere: str = "", theme: str = ""
+    name: str, *, row: int = 0, within: int = 500, elsewhere: str = "", theme: str = ""
 ) -> Callable[[Apply], Apply]:
     def add(apply: Apply) -> Apply:
         ALL.append(Mistake(name, row, apply, within, elsewhere, theme))

@@ -22,7 +22,7 @@ SIGNAL = "sim/signal"
 ECHO = "sim/echo"
 
 
-class Won(Exception):
+class Won(Exception):  # noqa: N818 - it ends a race
     """The first branch of a race has come through."""
 
     def __init__(self, index: int) -> None:
@@ -30,7 +30,7 @@ class Won(Exception):
         self.index = index
 
 
-class Unlucky(Exception):
+class Unlucky(Exception):  # noqa: N818 - a body's bad luck
     """What bodies raise."""
 
 
@@ -188,7 +188,7 @@ class Player:
         """Be the handler of every function."""
         return self._play(ctx, self._tree_of(ctx.event.data["tree"]), child)
 
-    def _play(self, ctx: Any, node: Node, child: Any) -> Any:
+    def _play(self, ctx: Any, node: Node, child: Any) -> Any:  # noqa: C901 - a case a kind
         match node:
             case Body():
                 return self._body(ctx, node)
@@ -262,10 +262,8 @@ class Player:
         except Won as won:
             # What comes after depends on who won: every entry must say the same.
             for suffix in "xy":
-                ctx.step.run(
-                    f"{node.name}.{suffix}{won.index}",
-                    lambda s=suffix: self._note(ctx.run_id, f"{node.name}.{s}{won.index}"),
-                )
+                name = f"{node.name}.{suffix}{won.index}"
+                ctx.step.run(name, lambda name=name: self._note(ctx.run_id, name))
             return won.index
         return "nobody"
 

@@ -38,6 +38,8 @@ PROCESSES = 3
 # same place together; or each to its end, but for some that are held up at one place.
 STYLES = ("lot", "lockstep", "hold")
 THEMES = ("mixed", "joins", "races", "time-outs", "events", "stalls")
+# How often a task is struck; others have user code or an outcome to lose.
+_FAULTS = {"tick": 0.08, "route": 0.25, "renew": 0.1, "drain": 0.1}
 _SHARES = (40, 12, 12, 12, 12, 12)
 CHAOS_SECONDS = 66.0  # Of virtual time: a bound on how often one job can be lost.
 MOST_ROUNDS = 400
@@ -51,7 +53,7 @@ def theme_of(seed: int) -> str:
     return random.Random(seed).choices(THEMES, _SHARES)[0]
 
 
-class Rollback(Exception):
+class Rollback(Exception):  # noqa: N818 - it stands for the word
     """The caller's transaction is rolled back."""
 
 
@@ -144,7 +146,7 @@ class Schedule:
                 tree = self.author.small_root(self.theme)
             else:
                 tree = self.author.root()
-            function = rng.choice(["plain", "plain", "quick"])
+            function = rng.choice(["plain", "plain", "quick", "quick"])
             if fate == "stopped":
                 function = "stoppable"
             root = Root(f"k{index}", tree, function, fate)
@@ -509,14 +511,7 @@ class Schedule:
         """No more faults: whatever was left behind must come to its end by itself."""
         self.is_broker_down = False
         rounds = 0
-        self.is_late = True
-        if not self.is_calm:
-            # Late workers wake up in any order, before or after others took over.
-            while self.tasks and not self.audit.problems:
-                self._move(0.001)
-                if self.rng.random() < 0.25:
-                    self._do_lease_out()
-                self._do_resume()
+        self._wake_the_late()
         self.is_calm = True
         self.loses_hints = self.repeats_hints = 0.0
         for process in self.processes:
@@ -543,6 +538,15 @@ class Schedule:
             if self._is_over():
                 return
             self._wait_for_something()
+
+    def _wake_the_late(self) -> None:
+        """Let late workers wake up in any order, before or after others took over."""
+        self.is_late = True
+        while not self.is_calm and self.tasks and not self.audit.problems:
+            self._move(0.001)
+            if self.rng.random() < 0.25:
+                self._do_lease_out()
+            self._do_resume()
 
     def _do_lease_out(self) -> None:
         """Let leases end and others take over while the late ones still stand."""
@@ -605,11 +609,11 @@ class Schedule:
         task.pace = self.rng.choice([1, self.slowness])
         if self.rng.random() < (0.9 if self.theme == "events" and name == "route" else 0.5):
             task.hold_at = self.rng.randint(2, 10)
-        if not self.is_calm and self.rng.random() < 0.4:
+        if not self.is_calm and self.rng.random() < _FAULTS.get(name, 0.4):
             if self.losses > 0 and self.rng.random() < 0.7:
                 self.losses -= 1
                 task.fuse_kind = "death"
-                if self.rng.random() < 0.4:
+                if self.rng.random() < 0.5:
                     task.aim = self.rng.choice(_points_of(name))
                 else:
                     task.fuse = self.rng.randint(1, 50)
@@ -631,6 +635,10 @@ class Schedule:
         self._end(task)
 
     def _end(self, task: Task) -> None:
+        if task.fuse_kind == "death" and not task.is_killed:
+            self.losses += 1
+        elif task.fuse_kind == "error" and not task.fault_fired:
+            self.errors += 1
         if task.process.is_dead:
             self._bury(task.process)
         error = task.error
@@ -731,8 +739,7 @@ class Schedule:
 
     def _leftovers(self) -> str:
         runs = self._rows(
-            "SELECT function_id, id, status FROM inngest_run"
-            " WHERE status IN ('queued', 'running')"
+            "SELECT function_id, id, status FROM inngest_run WHERE status IN ('queued', 'running')"
         )
         jobs = self._rows("SELECT id, kind, run_id, available_at, note FROM inngest_job")
         events = self._rows("SELECT id, name FROM inngest_event WHERE routed_at IS NULL")
@@ -825,7 +832,9 @@ class Schedule:
     def _judge_races(self) -> None:
         """What follows a race is planned for one winner, and for the same on each entry."""
         winners = collections.defaultdict(set)
-        for run_id, name in self._rows("SELECT run_id, name FROM inngest_step WHERE name GLOB 'r*.[xy]*'"):
+        for run_id, name in self._rows(
+            "SELECT run_id, name FROM inngest_step WHERE name GLOB 'r*.[xy]*'"
+        ):
             winners[run_id, name.split(".")[0]].add(name[-1])
         for (_, name), found in winners.items():
             if len(found) > 1:
@@ -857,7 +866,7 @@ class Schedule:
 def _points_of(task: str) -> list[str]:
     """Return the named points that a task of this kind may come to."""
     kinds = {"route": ("stamp.", "route."), "tick": ("tick.",)}.get(task)
-    others = ("tick.", "route.")
+    others = ("tick.", "route.", "stamp.")
     return [
         name
         for name in crash_points.NAMES

@@ -7,11 +7,12 @@ mistakes are hunted again, and this list follows what they were caught by.
 from __future__ import annotations
 
 KNOWN: dict[int, str] = {
-    5: "a lost lease ends no piece",
-    9: "cancel rules are compared at the first entry; a wait looks for what came before it",
-    26: "an event that came in time beats the time-out",
-    383: "two last branches that decide together leave one entry",
-    617: "a wait stamps before it looks",
-    1172: "a race has the same winner on every entry",
-    1215: "an entry over older results is followed by another",
+    14: "cancel rules are compared at the first entry; a wait looks for what came before it",
+    21: "the token alone decides who may write",
+    236: "an event that came in time beats the time-out",
+    386: "a race has the same winner on every entry",
+    443: "a wait stamps before it looks",
+    602: "two last branches that decide together leave one entry",
+    882: "a stale worker does not start a body",
+    1432: "an entry over older results is followed by another",
 }

@@ -145,7 +145,7 @@ def opened() -> Iterator[Stage]:
             patch.setattr(leases, "_current", lambda: stage.simulation.process.renewer)
             patch.setattr(leases, "owner", lambda: stage.simulation.process.name)
             patch.setattr(leases, "is_draining", lambda: stage.simulation.process.is_draining)
-            crash_points.install(lambda name: stage.simulation.reach(name))
+            crash_points.install(lambda name: stage.simulation.reach(name))  # noqa: PLW0108 - it changes
             stage.move(0.0)
             with registry.only(stage.functions):
                 sync.forget()

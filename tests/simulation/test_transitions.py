@@ -74,7 +74,7 @@ def test_run_moves_as_the_table_says(empty: None, old: RunStatus, new: RunStatus
 
 @pytest.mark.parametrize(("old", "new"), [*itertools.product(StepStatus, SETTLED)])
 def test_step_is_settled_from_open_only(empty: None, old: StepStatus, new: StepStatus) -> None:
-    run, step = step_in(old)
+    _, step = step_in(old)
 
     with transactions.write() as cursor:
         was_open = hot_path.settle_step(
@@ -122,9 +122,10 @@ def test_only_a_step_that_had_gone_is_recorded_at_once(
             cursor, run.id, found, revision=1, now=transactions.now()
         )
 
-    _ = _recorded(record)
+    was_recorded = _recorded(record)
 
     step.refresh_from_db()
+    assert was_recorded is (old is StepStatus.CANCELLED)
     assert step.status == (new if old is StepStatus.CANCELLED else old)
     assert new in STEP_TRANSITIONS[StepStatus.CANCELLED]
 
