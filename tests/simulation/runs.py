@@ -10,9 +10,9 @@ from tests.simulation.schedule import Schedule, Verdict, theme_of
 from tests.simulation.stage import Stage
 
 
-def one(stage: Stage, seed: int, *, has_faults: bool = True) -> Verdict:
+def one(stage: Stage, seed: int, *, has_faults: bool = True, aim: str = "") -> Verdict:
     """Run the schedule of a seed."""
-    return Schedule(stage, seed, has_faults=has_faults).run()
+    return Schedule(stage, seed, has_faults=has_faults, aim=aim).run()
 
 
 @dataclasses.dataclass(frozen=True)

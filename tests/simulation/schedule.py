@@ -97,11 +97,12 @@ class Verdict:
 class Schedule:
     """Runs one seed from an empty database to its end."""
 
-    def __init__(self, stage: Stage, seed: int, *, has_faults: bool = True) -> None:
+    def __init__(self, stage: Stage, seed: int, *, has_faults: bool = True, aim: str = "") -> None:
         self.stage = stage
         self.seed = seed
         self.rng = random.Random(seed)
         self.has_faults = has_faults
+        self.aim = aim  # A named point at which a worker dies, as soon as one comes by.
         self.is_calm = self.is_late = not has_faults
         self.trace: list[str] = []
         self.points: set[str] = set()
@@ -289,6 +290,9 @@ class Schedule:
             self._pause(task, name)
         if task.aim == name:
             task.fuse = 1
+        elif self.aim == name and not self.is_late:
+            self.aim = ""
+            task.fuse, task.fuse_kind = 1, "death"
         self._boundary(task, name, is_point=True)
 
     def _pause(self, task: Task, at: str) -> None:
@@ -867,9 +871,13 @@ def _points_of(task: str) -> list[str]:
     """Return the named points that a task of this kind may come to."""
     kinds = {"route": ("stamp.", "route."), "tick": ("tick.",)}.get(task)
     others = ("tick.", "route.", "stamp.")
+    # Few jobs come to these.
+    rare = [
+        n for n in crash_points.NAMES if n.startswith(("timer.", "checkpoint.", "transaction."))
+    ]
     return [
         name
-        for name in crash_points.NAMES
+        for name in (*crash_points.NAMES, *rare, *rare)
         if (name.startswith(kinds) if kinds else not name.startswith(others))
     ]
 
