@@ -259,6 +259,15 @@ def _stacks(broker: str, url: str, server: Server, folder: Path, options: Any) -
         yield stacks
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end(number: int, frame: Any) -> None:
+    for other in _ENDING:  # A second one would interrupt the cleaning up.
+        signal.signal(other, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 when everything was measured, else 1."""
     options = _parse(arguments)
@@ -285,8 +294,8 @@ def main(arguments: list[str] | None = None) -> int:
         load_before=machine.load(),
     )
     # A time-out or a closing terminal must not leave workers behind.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for number in _ENDING:
+        signal.signal(number, _end)
     folder = Path(tempfile.mkdtemp(prefix="inngest-benchmarks-"))
     say("; ".join(f"{name} {value}" for name, value in database.items()))
     try:
