@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from tests.simulation import mistakes
 from tests.simulation.mistakes import Mistake
@@ -10,9 +11,9 @@ from tests.simulation.schedule import Schedule, Verdict, theme_of
 from tests.simulation.stage import Stage
 
 
-def one(stage: Stage, seed: int, *, has_faults: bool = True, aim: str = "") -> Verdict:
-    """Run the schedule of a seed."""
-    return Schedule(stage, seed, has_faults=has_faults, aim=aim).run()
+def one(stage: Stage, seed: int, **options: Any) -> Verdict:
+    """Run the schedule of a seed; the options are those of ``Schedule``."""
+    return Schedule(stage, seed, **options).run()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Verdict:
     transitions: collections.Counter[tuple[str, str | None, str]]
     points: set[str]
     counts: collections.Counter[str]
+    edges: int
 
     @property
     def digest(self) -> str:
@@ -97,11 +98,15 @@ class Verdict:
 class Schedule:
     """Runs one seed from an empty database to its end."""
 
-    def __init__(self, stage: Stage, seed: int, *, has_faults: bool = True, aim: str = "") -> None:
+    def __init__(
+        self, stage: Stage, seed: int, *, has_faults: bool = True, aim: str = "", strike: int = 0
+    ) -> None:
         self.stage = stage
         self.seed = seed
         self.rng = random.Random(seed)
         self.has_faults = has_faults
+        self.strike = strike  # The statement's edge, counted over all workers, at which one dies.
+        self.edges = 0
         self.aim = aim  # A named point at which a worker dies, as soon as one comes by.
         self.is_calm = self.is_late = not has_faults
         self.trace: list[str] = []
@@ -308,6 +313,10 @@ class Schedule:
         self.stage.crew.stand(task, at)
 
     def _boundary(self, task: Task, at: str, *, is_point: bool = False) -> None:
+        if not self.is_late:
+            self.edges += 1
+            if self.edges == self.strike:
+                task.fuse, task.fuse_kind = 1, "death"
         if task.fuse <= 0:
             return
         task.fuse -= 1
@@ -402,6 +411,7 @@ class Schedule:
             self.audit.transitions,
             self.points,
             self.counts,
+            self.edges,
         )
 
     def _chaos(self) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.sqlite
 
 SCHEDULES = 2000
 FIRST_SEED = 1
+COMPACT_SEED = 269
 
 # What the programs of the simulation have no way to do.
 NOT_PLAYED = {
@@ -95,6 +96,19 @@ def test_every_transition_was_taken_and_no_other(met: dict[str, Any]) -> None:
 
     assert taken <= table
     assert table - taken <= NOT_PLAYED
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "part", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+)
+def test_worker_dies_before_and_after_every_statement(stage: Stage, part: int) -> None:
+    """Of one schedule: each edge of a statement, a commit and a named point, one at a time."""
+    edges = runs.one(stage, COMPACT_SEED).edges
+    for edge in range(part + 1, edges + 1, 3):
+        verdict = runs.one(stage, COMPACT_SEED, strike=edge)
+        assert not verdict.problems, runs.report(verdict)
+        assert verdict.counts["deaths"]
 
 
 @pytest.mark.parametrize("seed", seeds.KNOWN)
