@@ -7,6 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from inngest_django import clock
 from inngest_django.engine import hints
 from inngest_django.engine.hints import JobHint
 from inngest_django.functions import registry
@@ -103,8 +104,8 @@ def test_no_tick_ever_is_an_error(manage: Manage) -> None:
 @pytest.mark.usefixtures("healthy")
 def test_what_was_just_accepted_is_no_fault(manage: Manage) -> None:
     run = factories.run("queued")
-    factories.job(run, available_at=factories.ago(0))
-    factories.unrouted_event(received_at=factories.ago(0))
+    factories.job(run, available_at=clock.now())
+    factories.unrouted_event(received_at=clock.now())
 
     result = manage("inngest_doctor", "--json")
 
