@@ -2,6 +2,8 @@
 
 A short transaction of its own, one at a time, so that the order of ``seq`` is the order of
 commits, and what is committed at a moment is everything up to a number: the floor of waits.
+Within one batch the order is that of the inserts by the database's clock: ids begin with the
+time of the sender's host, which may be behind that of another.
 """
 
 from __future__ import annotations
@@ -41,9 +43,9 @@ def _stamp_batch() -> int:
         last = _lock_counter(cursor)
         cursor.execute(
             "UPDATE inngest_event SET seq = n.place + %s FROM ("
-            " SELECT id AS event_id, row_number() OVER (ORDER BY id) AS place FROM ("
-            "  SELECT id FROM inngest_event WHERE seq IS NULL AND routed_at IS NULL"
-            f"  ORDER BY id LIMIT %s {lock}) AS batch) AS n"
+            " SELECT id AS event_id, row_number() OVER (ORDER BY received_at, id) AS place FROM ("
+            "  SELECT id, received_at FROM inngest_event WHERE seq IS NULL AND routed_at IS NULL"
+            f"  ORDER BY received_at, id LIMIT %s {lock}) AS batch) AS n"
             " WHERE inngest_event.id = n.event_id",
             (last, STAMP_BATCH),
         )

@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'inngest_event',
                 'permissions': [('send_event', 'Can send events')],
-                'indexes': [models.Index(condition=models.Q(('routed_at__isnull', True), ('seq__isnull', True)), fields=['id'], name='inngest_event_unstamped'), models.Index(condition=models.Q(('routed_at__isnull', True), ('seq__isnull', False)), fields=['seq'], name='inngest_event_unrouted'), models.Index(fields=['name', 'seq'], name='inngest_event_scan'), models.Index(condition=models.Q(('external_id__isnull', False)), fields=['external_id'], name='inngest_event_external')],
+                'indexes': [models.Index(condition=models.Q(('routed_at__isnull', True), ('seq__isnull', True)), fields=['received_at', 'id'], name='inngest_event_unstamped'), models.Index(condition=models.Q(('routed_at__isnull', True), ('seq__isnull', False)), fields=['seq'], name='inngest_event_unrouted'), models.Index(fields=['name', 'seq'], name='inngest_event_scan'), models.Index(condition=models.Q(('external_id__isnull', False)), fields=['external_id'], name='inngest_event_external')],
             },
         ),
         migrations.CreateModel(

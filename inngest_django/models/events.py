@@ -35,7 +35,7 @@ class Event(models.Model):
         indexes = [
             # Stamping: committed events without a place in the order.
             models.Index(
-                fields=["id"],
+                fields=["received_at", "id"],
                 name="inngest_event_unstamped",
                 condition=models.Q(seq__isnull=True, routed_at__isnull=True),
             ),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 
+from inngest_django import ids
 from inngest_django.client import Inngest
 from inngest_django.engine import (
     cancellation,
@@ -715,3 +716,27 @@ def test_a_cancel_rule_sees_an_event_that_was_routed_before_it_was_stored(
     engine.idle()
 
     assert engine.run_of(event_id).status == "cancelled"
+
+
+def test_the_order_of_events_is_the_databases_not_that_of_the_senders_clocks(
+    engine: Engine,
+) -> None:
+    """Ids begin with the sender's time; a host whose clock is behind must not come first."""
+    now = transactions.now()
+    ahead, behind = (
+        Event.objects.create(
+            id=ids.first_ulid_of(now + host_is_off),
+            name="test/ordered",
+            data={},
+            ts=0,
+            received_at=now + dt.timedelta(milliseconds=after),
+        )
+        for host_is_off, after in ((dt.timedelta(minutes=1), 0), (-dt.timedelta(minutes=1), 1))
+    )
+
+    stamping.stamp()
+
+    ahead.refresh_from_db()
+    behind.refresh_from_db()
+    assert behind.id < ahead.id
+    assert ahead.seq < behind.seq
