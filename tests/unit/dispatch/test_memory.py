@@ -100,13 +100,14 @@ def test_acknowledging_opens_a_full_window_at_once(queue: KombuQueue) -> None:
     assert sorted(pauses)[1] < 0.1
 
 
+@pytest.mark.timeout(60)
 def test_consumer_returns_soon_enough_to_be_stopped(queue: KombuQueue) -> None:
-    with Connection(memory.URL) as connection, Consumer(connection, [queue]):
-        started = time.monotonic()
-        with pytest.raises(TimeoutError):
-            connection.drain_events(timeout=30)
-
-    assert time.monotonic() - started < 2
+    with (
+        Connection(memory.URL) as connection,
+        Consumer(connection, [queue]),
+        pytest.raises(TimeoutError),
+    ):
+        connection.drain_events(timeout=3600)
 
 
 def test_threads_that_meet_a_new_queue_get_the_same_one() -> None:

@@ -4,13 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 CASE = Path(__file__).with_name("typing_case.py")
 
 
 def test_results_have_the_types_of_their_bodies(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
     expected = {
         number
         for number, line in enumerate(CASE.read_text().splitlines(), 1)
