@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from django.apps import apps
-from django.db import connections
+from django.db import connections, router
 
 from inngest_django import conf
 from inngest_django.dispatch import tasks
@@ -28,13 +28,16 @@ _SHORTEST_EXPIRY = dt.timedelta(seconds=10)
 def ensure_periodic_tasks(*, using: str, **_: Any) -> None:
     """Create the rows that beat needs, where they are missing; a ``post_migrate`` receiver.
 
-    A row that an operator changed or disabled stays as it is. When one no longer fits the
-    settings, the log says so.
+    They go where beat's own tables are, by the project's routers: its scheduler names no
+    database, and the engine's may be another one. A row that an operator changed or disabled
+    stays as it is. When one no longer fits the settings, the log says so.
     """
-    if using != conf.get().DATABASE or not apps.is_installed("django_celery_beat"):
+    if not apps.is_installed("django_celery_beat"):
         return
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+    if using != router.db_for_write(PeriodicTask):
+        return
     connection = connections[using]
     with connection.cursor() as cursor:
         existing = set(connection.introspection.table_names(cursor))

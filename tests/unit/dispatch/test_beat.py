@@ -110,6 +110,16 @@ def test_other_database_gets_no_rows() -> None:
     assert not PeriodicTask.objects.filter(name__startswith="inngest: ").exists()
 
 
+def test_rows_are_where_beat_reads_them_not_where_the_engine_is(settings: Any) -> None:
+    settings.INNGEST = {"DATABASE": "jobs"}
+
+    beat.ensure_periodic_tasks(using="jobs")
+    assert not PeriodicTask.objects.filter(name__startswith="inngest: ").exists()
+
+    beat.ensure_periodic_tasks(using="default")
+    assert PeriodicTask.objects.filter(name__startswith="inngest: ").count() == 2
+
+
 def test_nothing_happens_before_beats_tables_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import connection
 
