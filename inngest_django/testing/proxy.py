@@ -19,18 +19,16 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
-import struct
 import threading
 from collections import Counter
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-_CHUNK = 64 * 1024
-_CHUNKS = 64  # In flight in one direction before the sender has to wait.
+from inngest_django.testing.links import Drop, Link, Way
+
 _PATIENCE = 10.0
 
-Way = Literal["to_server", "to_client"]
 T = TypeVar("T")
 
 
@@ -79,12 +77,12 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="proxy")
         self._server: asyncio.Server | None = None
-        self._links: set[_Link] = set()
+        self._links: set[Link] = set()
         self._listening = asyncio.Lock()
         self._changed = asyncio.Event()
         self._is_hung = False
         self._delays: dict[Way, float] = {"to_server": 0.0, "to_client": 0.0}
-        self._drop: _Drop | None = None
+        self._drop: Drop | None = None
         self._counter: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
 
@@ -161,7 +159,7 @@ class Proxy:
                 "drop_reply needs the bytes of a request, times of at least 1 and after of at"
                 f" least 0, got {request!r}, {times} and {after}."
             )
-        self._call(self._set_drop(_Drop(request, after, times)), "drop_reply")
+        self._call(self._set_drop(Drop(request, after, times)), "drop_reply")
 
     def heal(self) -> None:
         """End refusal, hanging and delays, and forget ``drop_reply``."""
@@ -211,7 +209,7 @@ class Proxy:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._counter["connections"] += 1
-        link = _Link(self, reader, writer)
+        link = Link(self, reader, writer)
         self._links.add(link)
         link.task.add_done_callback(lambda _: self._links.discard(link))
 
@@ -236,7 +234,7 @@ class Proxy:
         self._delays = {"to_server": to_server, "to_client": to_client}
         self._wake()
 
-    async def _set_drop(self, drop: _Drop) -> None:
+    async def _set_drop(self, drop: Drop) -> None:
         self._drop = drop
 
     async def _heal(self) -> None:
@@ -288,121 +286,3 @@ class Proxy:
     def count(self, what: str, number: int = 1) -> None:
         """Add to a counter."""
         self._counter[what] += number
-
-
-@dataclasses.dataclass(slots=True)
-class _Drop:
-    request: bytes
-    after: int
-    times: int
-
-    def takes(self, before: bytes, data: bytes) -> bool:
-        """Return whether this is a request whose reply is to be dropped; counts it."""
-        # A request may come in two chunks, and must not be found twice.
-        overlap = len(self.request) - 1
-        if not self.times or self.request not in before[-overlap:] * bool(overlap) + data:
-            return False
-        if self.after:
-            self.after -= 1
-            return False
-        self.times -= 1
-        return True
-
-
-class _Link:
-    """A client's connection and the one to the server that was made for it."""
-
-    def __init__(
-        self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self._proxy = proxy
-        self._reader = reader
-        self._client = writer
-        self._server: asyncio.StreamWriter | None = None
-        self._is_condemned = False  # The next reply is dropped, and the client with it.
-        self.task = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        try:
-            await self._proxy.hold("to_server", 0.0)
-            connection = await self._proxy.connect()
-            if connection is None:
-                self._abort()
-                return
-            reader, self._server = connection
-            async with asyncio.TaskGroup() as group:
-                self._pump(group, "to_server", self._reader, self._server)
-                self._pump(group, "to_client", reader, self._client)
-            await self._close()
-        except* OSError:
-            self._abort()  # One side broke: so does the other.
-
-    def reset(self) -> None:
-        """Break the connection on both sides at once."""
-        self._abort()
-        self.task.cancel()
-
-    def _abort(self) -> None:
-        for writer in (self._client, self._server):
-            if writer is not None and not writer.transport.is_closing():
-                # Without lingering the other side sees a reset, not an orderly end.
-                found = writer.transport.get_extra_info("socket")
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                writer.transport.abort()
-
-    async def _close(self) -> None:
-        for writer in (self._client, self._server):
-            if writer is not None:
-                writer.close()
-                await writer.wait_closed()
-
-    def _pump(
-        self,
-        group: asyncio.TaskGroup,
-        way: Way,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        # Between the two each chunk waits for its time, while the next ones arrive.
-        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_CHUNKS)
-        group.create_task(self._read(reader, queue))
-        group.create_task(self._write(way, writer, queue))
-
-    @staticmethod
-    async def _read(
-        reader: asyncio.StreamReader, queue: asyncio.Queue[tuple[float, bytes]]
-    ) -> None:
-        clock = asyncio.get_running_loop()
-        data = b"?"
-        while data:
-            data = await reader.read(_CHUNK)
-            await queue.put((clock.time(), data))
-
-    async def _write(
-        self, way: Way, writer: asyncio.StreamWriter, queue: asyncio.Queue[tuple[float, bytes]]
-    ) -> None:
-        before = b""
-        while True:
-            arrived, data = await queue.get()
-            await self._proxy.hold(way, arrived)
-            if not data:
-                break
-            if way == "to_server":
-                self._is_condemned |= self._proxy.is_dropped(before, data)
-                before = data
-            elif self._is_condemned:
-                self._drop_client()
-                continue
-            self._proxy.count(way, len(data))
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof() and not writer.transport.is_closing():
-            writer.write_eof()
-
-    def _drop_client(self) -> None:
-        # The server's side ends in order, so that it acts on all that it was sent.
-        if not self._client.transport.is_closing():
-            self._proxy.count("replies_dropped")
-            server, self._server = self._server, None
-            self._abort()
-            self._server = server
