@@ -9,10 +9,14 @@ E005  ``INNGEST["DATABASE"]`` names no database
 W001  a function declares options that this version does not enforce yet
 W002  SQLite is too old
 ====  ==========================================================================
+
+What the source of functions shows has ids from W010 on; ``source.rules`` lists them.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
 from django.apps import apps
@@ -22,6 +26,8 @@ from django.db import connections, models, router
 
 from inngest_django import conf
 from inngest_django.functions import registry
+
+logger = logging.getLogger(__name__)
 
 APP_LABEL = "inngest_django"
 # Needed for RETURNING, which every guarded update uses.
@@ -165,6 +171,43 @@ def check_enforcement(**_: Any) -> list[CheckMessage]:
                 )
             )
     return found
+
+
+@register()
+def check_source(**_: Any) -> list[CheckMessage]:
+    """Report what the source and the options of functions show."""
+    # Late: a process that never checks need not load it.
+    from inngest_django.source.rules import findings
+    from inngest_django.source.texts import Library
+
+    library = Library()
+    found: list[CheckMessage] = []
+    for function_id, function in sorted(registry.all().items()):
+        try:
+            found += [
+                Warning(
+                    finding.message,
+                    hint=finding.remedy,
+                    obj=f"{_shown_path(finding.path)}:{finding.line}",
+                    id=finding.id,
+                )
+                for finding in findings(function, library)
+            ]
+        except Exception:  # Source can be anything, and a command must start.
+            logger.warning(
+                "the source of a function could not be checked",
+                exc_info=True,
+                extra={"function_id": function_id},
+            )
+    return found
+
+
+def _shown_path(path: str) -> str:
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # On another drive.
+        return path
+    return path if relative.startswith(os.pardir) else relative
 
 
 def not_enforced(config: Any) -> list[str]:

@@ -154,7 +154,10 @@ def test_several_options_of_one_function_are_one_warning() -> None:
 
 def test_options_that_are_enforced_give_no_warning() -> None:
     sound = function(
-        "sound", idempotency="event.data.id", retries=2, cancel=[flow_control.Cancel(event="a/c")]
+        "sound",
+        idempotency="event.data.id",
+        retries=2,
+        cancel=[flow_control.Cancel(event="a/c", if_exp="event.data.id == async.data.id")],
     )
     with registry.only([sound]):
         assert found() == {}
@@ -165,3 +168,57 @@ def test_old_sqlite_is_a_warning() -> None:
 
     assert message.id == "inngest.W002"
     assert checks.sqlite_version((3, 35, 0)) == []
+
+
+# The source -------------------------------------------------------------------------------
+
+
+def twice(ctx: Any) -> None:
+    ctx.step.run("a", print)
+    ctx.step.run("a", print)
+
+
+def of(handler: Any, **options: Any) -> Any:
+    options = {"fn_id": "read", "trigger": TRIGGER, **options}
+    return Inngest(app_id="shop").create_function(**options)(handler)
+
+
+def test_a_fault_in_the_source_is_a_warning_with_its_place() -> None:
+    with registry.only([of(twice)]):
+        [message] = django_checks.run_checks()
+
+    assert message.id == "inngest.W010"
+    assert message.level == django_checks.WARNING
+    line = twice.__code__.co_firstlineno + 2
+    assert str(message).startswith(f"tests/commands/test_checks.py:{line}: (inngest.W010)")
+    assert "'shop-read'" in message.msg
+    assert message.hint
+
+
+def test_the_failure_handler_is_read_too() -> None:
+    with registry.only([of(lambda ctx: None, on_failure=twice)]):
+        [message] = found()["inngest.W010"]
+
+    assert "'shop-read-failure'" in message
+
+
+def test_a_check_can_be_silenced_for_the_project(settings: Any) -> None:
+    settings.SILENCED_SYSTEM_CHECKS = ["inngest.W010"]
+
+    with registry.only([of(twice)]):
+        [message] = django_checks.run_checks()
+
+    assert message.is_silenced()
+
+
+def test_a_reader_that_fails_stops_no_command(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr("inngest_django.source.rules.walk", fails)
+    with registry.only([of(twice)]):
+        assert found() == {}
+
+    assert "could not be checked" in caplog.text

@@ -31,7 +31,7 @@ def _inner(step: Any, kind: str) -> Any:
 @client.create_function(
     fn_id="nested-steps", trigger=inngest.TriggerEvent(event=event_name("nested-steps"))
 )
-def nested(ctx: inngest.ContextSync) -> None:
+def nested(ctx: inngest.ContextSync) -> None:  # inngest: allow W011
     def outer() -> None:
         ledger.note(ctx.run_id, "outer")
         _inner(ctx.step, str(ctx.event.data["kind"]))
@@ -44,7 +44,7 @@ def nested(ctx: inngest.ContextSync) -> None:
     fn_id="nested-steps-async",
     trigger=inngest.TriggerEvent(event=event_name("nested-steps-async")),
 )
-async def nested_async(ctx: inngest.Context) -> None:
+async def nested_async(ctx: inngest.Context) -> None:  # inngest: allow W011
     async def outer() -> None:
         ledger.note(ctx.run_id, "outer")
         await _inner(ctx.step, str(ctx.event.data["kind"]))

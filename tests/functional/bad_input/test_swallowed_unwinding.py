@@ -15,7 +15,7 @@ from tests.functional.support import Live, client, event_name
 def _bare_except(ctx: inngest.ContextSync) -> Any:
     try:  # noqa: SIM105 - the case
         ctx.step.run("step", _note(ctx.run_id, "step"))
-    except:  # noqa: E722
+    except:  # noqa: E722 # inngest: allow W014
         pass
     return "swallowed"
 
@@ -23,7 +23,7 @@ def _bare_except(ctx: inngest.ContextSync) -> Any:
 def _base_exception(ctx: inngest.ContextSync) -> Any:
     try:
         ctx.step.sleep("step", "1h")
-    except BaseException:
+    except BaseException:  # inngest: allow W014
         raise RuntimeError("instead of it") from None
 
 
@@ -31,14 +31,14 @@ def _return_in_finally(ctx: inngest.ContextSync) -> Any:
     try:
         ctx.step.run("step", _note(ctx.run_id, "step"))
     finally:
-        return "swallowed"  # noqa: B012 - the case
+        return "swallowed"  # noqa: B012 - the case # inngest: allow W014
 
 
 def _step_in_finally(ctx: inngest.ContextSync) -> Any:
     try:
         ctx.step.run("step", _note(ctx.run_id, "step"))
     finally:
-        ctx.step.run("cleanup", _note(ctx.run_id, "cleanup"))
+        ctx.step.run("cleanup", _note(ctx.run_id, "cleanup"))  # inngest: allow W014
 
 
 def _note(run_id: str, what: str) -> Any:
@@ -70,7 +70,7 @@ step_in_finally = client.create_function(
 async def swallowed_async(ctx: inngest.Context) -> str:
     try:  # noqa: SIM105 - as its author wrote it
         await ctx.step.run("step", _note(ctx.run_id, "step"))
-    except BaseException:
+    except BaseException:  # inngest: allow W014
         pass
     return "swallowed"
 
