@@ -289,10 +289,17 @@ def test_routers_that_take_keys_as_they_come_deadlock(
     def once(ctx):
         return None
 
-    monkeypatch.setattr(routing, "sorted", lambda items, key=None: list(items), raising=False)
+    sortings = []
+
+    def unsorted(items: Any, **_: Any) -> list[Any]:
+        sortings.append(1)
+        return list(items)
+
+    monkeypatch.setattr(routing, "sorted", unsorted, raising=False)
 
     errors = _start_in_two_orders(engine, stage, is_ordered=False)
 
+    assert sortings, "routing no longer sorts keys by this name: take the rule out elsewhere"
     assert any("deadlock" in error for error in errors)
 
 

@@ -17,6 +17,7 @@ from inngest_django.states import (
     RunStatus,
     StepStatus,
 )
+from tests.simulation import kinds
 from tests.simulation.database import Database
 
 _LIVE = "('queued', 'running')"
@@ -72,9 +73,13 @@ SELECT 'two events have seq ' || seq FROM inngest_event WHERE seq IS NOT NULL
 class Audit:
     """Keeps what was committed, and says when a promise is broken."""
 
-    def __init__(self, database: Database, holder: Callable[[], Any]) -> None:
+    def __init__(
+        self, database: Database, holder: Callable[[], Any], counts: collections.Counter[str]
+    ) -> None:
         self.problems: list[str] = []
         self.transitions: collections.Counter[tuple[str, str | None, str]] = collections.Counter()
+        self.counts = counts
+        self.taken_over: set[int] = set()  # Tokens of leases that ended and went to another.
         self.accepted: dict[str, tuple[str, str | None]] = {}
         self._database = database
         self._holder = holder
@@ -109,15 +114,29 @@ class Audit:
         self, id_: str, name: str, external_id: str | None, routed_at: Any, **_: Any
     ) -> None:
         self.accepted[id_] = (name, external_id)
+        self.counts["event accepted"] += 1
 
     def _routed(self, id_: str, was_routed: Any, old_seq: Any, new_seq: Any, **_: Any) -> None:
         if was_routed is not None:
             self.complain(f"event {id_} was routed twice")
+        self.counts["event stamped or routed"] += 1
         if old_seq is not None and old_seq != new_seq:
             self.complain(f"event {id_} was stamped twice")
 
-    def _run(self, id_: str, old: str | None, new: str, was: int, revision: int, **_: Any) -> None:
+    def _run(
+        self,
+        id_: str,
+        old: str | None,
+        new: str,
+        was: int,
+        revision: int,
+        *,
+        task: Any = None,
+        **_: Any,
+    ) -> None:
         self.transitions["run", old, new] += 1
+        if new == RunStatus.CANCELLED != old:
+            self.counts[kinds.of_cancel(str(task))] += 1
         if old is None and new != RunStatus.QUEUED:
             self.complain(f"run {id_} began as {new}")
         if old is not None and old != new and new not in RUN_TRANSITIONS[RunStatus(old)]:
@@ -155,6 +174,8 @@ class Audit:
         **_: Any,
     ) -> None:
         self.transitions["step", old, new] += 1
+        if old != new and (op, old, new) in kinds.OF_STEPS:
+            self.counts[kinds.OF_STEPS[op, old, new]] += 1
         if old is not None and old != new and new not in STEP_TRANSITIONS[StepStatus(old)]:
             self.complain(f"step {name} went from {old} to {new}")
         if new in STEP_SETTLED:
@@ -191,6 +212,9 @@ class Audit:
             if new in self._tokens:
                 self.complain(f"token of {kind} job {id_} was used before")
             self._tokens.add(new)
+            self.counts["lease taken" if old is None else "lease taken over"] += 1
+            if old is not None:
+                self.taken_over.add(old)
             if task is not None:
                 task.tokens.add(new)
         if old is not None and new != old:

@@ -46,7 +46,7 @@ class Mistake:
     Attributes:
         row: In the protocol's table of rules, 0 for one that has no row.
         within: How many schedules the simulation may need; 0 where it is blind to it.
-        elsewhere: The test that catches it too, or instead.
+        elsewhere: The test that catches it where the simulation is blind to it.
         theme: The only schedules that are tried, when the others would take too long.
     """
 
@@ -82,25 +82,44 @@ def made(chosen: Mistake, stage: Stage) -> Iterator[None]:
 def line(mistake: Mistake, caught: Any) -> str:
     """Return one line of the table: the mistake, and which layer catches it."""
     row = f"row {mistake.row}" if mistake.row else ""
+    found = layer_of(mistake.elsewhere)
     if caught is not None:
-        found = f"simulation, {caught.schedules} schedules (seed {caught.seed}): {caught.problem}"
+        found += f", {caught.schedules} schedules (seed {caught.seed}): {caught.problem}"
+    elif mistake.within:
+        found = f"NOT FOUND in {mistake.within} schedules"
     else:
-        kind = "two-connection test" if "concurrency" in mistake.elsewhere else "unit test"
-        found = f"{kind} {mistake.elsewhere}"
+        found += f": {mistake.elsewhere}"
     return f"{mistake.name:55} {row:7} {found[:150]}"
+
+
+def layer_of(test: str) -> str:
+    """Return which of the three layers a test belongs to; the simulation has no test named."""
+    if not test or test.startswith("tests/simulation/"):
+        return "simulation"
+    return "two connections" if test.startswith("tests/concurrency/") else "engine test"
+
+
+def named(name: str) -> Mistake:
+    """Return the mistake of that name."""
+    return next(one for one in ALL if one.name == name)
 
 
 def is_there(node: str) -> bool:
     """Whether a test exists, by its id."""
     path, _, name = node.partition("::")
-    return f"def {name}(" in (Path(__file__).parents[2] / path).read_text()
+    file = Path(__file__).parents[2] / path
+    return file.is_file() and f"def {name}(" in file.read_text()
 
 
 def _everywhere(patch: pytest.MonkeyPatch, name: str, old: Any, new: Any) -> None:
     """Replace a function also where it was imported by name."""
+    count = 0
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith("inngest_django.engine") and getattr(module, name, 0) is old:
             patch.setattr(module, name, new)
+            count += 1
+    if count == 0:
+        raise AssertionError(f"no module of the engine has {name}: the mistake changes nothing")
 
 
 # Leases -----------------------------------------------------------------------------------
@@ -131,7 +150,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(executor, "execute", twice)
 
 
-@mistake("turn the settled piece's job into the entry", row=8, elsewhere="tests/concurrency")
+@mistake("turn the settled piece's job into the entry", row=8)
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     settle = pieces.settle
 
@@ -196,7 +215,7 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
 # Joins ------------------------------------------------------------------------------------
 
 
-@mistake("decide the join outside the lock", row=11, theme="joins", elsewhere="tests/concurrency")
+@mistake("decide the join outside the lock", row=11, theme="joins")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     report, decide = outcomes.report, hot_path.must_enter
 

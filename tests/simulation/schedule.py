@@ -27,7 +27,7 @@ from inngest_django.engine import (
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.serialization import loads
 from inngest_django.states import STEP_SETTLED
-from tests.simulation import programs
+from tests.simulation import kinds, programs
 from tests.simulation.audit import Audit
 from tests.simulation.programs import Author, Player
 from tests.simulation.stage import STOP, Message, Stage
@@ -115,7 +115,7 @@ class Schedule:
         self.calls: collections.Counter[tuple[str, str]] = collections.Counter()
         self.messages: list[Message] = []
         self.tasks: list[Task] = []
-        self.audit = Audit(stage.database, lambda: stage.crew.current)
+        self.audit = Audit(stage.database, lambda: stage.crew.current, self.counts)
         self.player = Player(self.note, self.effect, lambda index: self.author.trees[index])
         self._number = 0
         self._born = 0
@@ -255,14 +255,14 @@ class Schedule:
         is_alone = not self.stage.database.in_atomic_block
         if is_alone:
             self._pause(task, sql)
-        self._boundary(task, sql)
+        self._boundary(task, sql, "before a statement")
         result = execute(sql, params, many, context)
         if sql.startswith("BEGIN"):
             # Django does not know of the transaction yet; dying here is dying before it.
             return result
         if is_alone:
             self.audit.committed()
-        self._boundary(task, sql)
+        self._boundary(task, sql, "after a statement")
         return result
 
     def saw(self, *row: Any) -> None:
@@ -273,13 +273,13 @@ class Schedule:
         if task is not None:
             if task.is_killed:
                 raise Died
-            self._boundary(task, "COMMIT")
+            self._boundary(task, "COMMIT", "before a commit")
 
     def after_commit(self) -> None:
         self.audit.committed()
         task = self.stage.crew.current
         if task is not None:
-            self._boundary(task, "COMMIT")
+            self._boundary(task, "COMMIT", "after a commit")
 
     def rolled_back(self) -> None:
         self.audit.rolled_back()
@@ -291,6 +291,8 @@ class Schedule:
             return
         if task.is_killed:
             raise Died
+        if name in kinds.OF_POINTS:
+            self.counts[kinds.OF_POINTS[name]] += 1
         if not self.stage.database.in_atomic_block:
             self._pause(task, name)
         if task.aim == name:
@@ -298,7 +300,7 @@ class Schedule:
         elif self.aim == name and not self.is_late:
             self.aim = ""
             task.fuse, task.fuse_kind = 1, "death"
-        self._boundary(task, name, is_point=True)
+        self._boundary(task, name, "at a named point")
 
     def _pause(self, task: Task, at: str) -> None:
         if self.is_calm:
@@ -312,7 +314,8 @@ class Schedule:
             return
         self.stage.crew.stand(task, at)
 
-    def _boundary(self, task: Task, at: str, *, is_point: bool = False) -> None:
+    def _boundary(self, task: Task, at: str, edge: str) -> None:
+        is_point = edge == "at a named point"
         if not self.is_late:
             self.edges += 1
             if self.edges == self.strike:
@@ -328,10 +331,11 @@ class Schedule:
                 return
             task.fault_fired = True
             self._log(f"{task}: the database fails at {_short(at)}")
-            self.counts["errors"] += 1
+            self.counts["the database fails"] += 1
             raise OperationalError("simulated: the connection was lost")
         self._log(f"{task}: its worker dies at {_short(at)}")
         self.counts["deaths"] += 1
+        self.counts[f"worker lost {edge}"] += 1
         if is_point:
             self.points.add(at)
         task.is_killed = True
@@ -347,14 +351,17 @@ class Schedule:
         if self.stage.database.in_atomic_block:
             self.audit.complain(f"{task} published before its commit")
         if self.is_broker_down and not self.is_calm:
+            self.counts["hint refused by the broker"] += 1
             return False
         for job_id, delay in found:
             copies = 1
             if not self.is_calm:
                 if self.rng.random() < self.loses_hints:
                     copies = 0
+                    self.counts["hint lost"] += 1
                 elif self.rng.random() < self.repeats_hints:
                     copies = 2
+                    self.counts["hint repeated"] += 1
             for _ in range(copies):
                 self._number += 1
                 due = self.stage.elapsed + delay
@@ -493,6 +500,7 @@ class Schedule:
             task = self.rng.choice(self.tasks)
             self._log(f"{task}: its worker is killed at {_short(task.at)}")
             self.counts["deaths"] += 1
+            self.counts["worker lost between transactions"] += 1
             self._bury(task.process)
 
     def _do_cancel(self) -> None:
@@ -642,6 +650,9 @@ class Schedule:
     def _resume(self, task: Task) -> None:
         task.is_held = False
         self._log(f"{task}: from {_short(task.at)}")
+        if not task.is_stale and task.tokens & self.audit.taken_over:
+            task.is_stale = True
+            self.counts["stale worker goes on"] += 1
         self.stage.crew.resume(task)
         if not task.is_over:
             return
@@ -656,6 +667,10 @@ class Schedule:
         if task.process.is_dead:
             self._bury(task.process)
         error = task.error
+        if error is None and task.is_stale:
+            self.counts["stale worker is refused"] += 1
+        if error is None and task.name in kinds.OF_TASKS:
+            self.counts[kinds.OF_TASKS[task.name]] += 1
         if error is None or isinstance(error, Died | Rollback):
             return
         if isinstance(error, OperationalError) and task.fault_fired:
@@ -710,6 +725,7 @@ class Schedule:
             with transaction.atomic():
                 found.extend(ingest.accept([event]))
                 if sending.is_rolled_back:
+                    self.counts["event rolled back"] += 1
                     raise Rollback
 
         task = Task(f"send {sending.name} {sending.data}", work, Process("sender"))

@@ -23,6 +23,8 @@ def test_mistake_is_caught(
     with capsys.disabled():
         print(f"\n{mistakes.line(mistake, caught)}")
     assert caught is not None
+    # It is the mistake that is found: with the rule in place the same schedule is clean.
+    assert runs.one(stage, caught.seed).problems == []
 
 
 def test_mistakes_that_the_simulation_cannot_see_are_caught_elsewhere(
@@ -35,3 +37,26 @@ def test_mistakes_that_the_simulation_cannot_see_are_caught_elsewhere(
         with capsys.disabled():
             print(f"\n{mistakes.line(mistake, None)}")
         assert mistakes.is_there(mistake.elsewhere)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "drop the token check",
+        "publish before the commit",
+        "decide the join outside the lock",
+        "leave wait keys behind",
+        "release a lease twice",
+        "scan waits before the event commits",
+    ],
+)
+def test_best_known_mistakes_are_among_them(name: str) -> None:
+    assert name in {mistake.name for mistake in mistakes.ALL}
+
+
+def test_mistake_in_a_name_that_is_gone_is_no_mistake_made(stage: Stage) -> None:
+    """A patch that changes nothing would let a hunt end empty for the wrong reason."""
+    gone = Mistake("gone", 0, lambda patch, _: patch.setattr(mistakes.hot_path, "gone", None), 1)
+
+    with pytest.raises(AttributeError, match="gone"), mistakes.made(gone, stage):
+        pass

@@ -13,7 +13,7 @@ import pytest
 
 from inngest_django.engine import crash_points
 from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
-from tests.simulation import runs, seeds
+from tests.simulation import kinds, runs, seeds
 from tests.simulation.stage import Stage
 
 pytestmark = pytest.mark.sqlite
@@ -58,7 +58,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text())
     rate = found["schedules"] / found["seconds"]
     print(f"{found['schedules']} schedules, {rate:.1f}/s, {found['counts']}")
-    found["output"] = done.stdout
+    found["output"], found["summary"] = done.stdout, done.stderr
     return found
 
 
@@ -71,7 +71,19 @@ def test_no_schedule_breaks_a_promise(met: dict[str, Any]) -> None:
 @pytest.mark.timeout(900)
 def test_faults_were_injected(met: dict[str, Any]) -> None:
     assert met["counts"]["deaths"] > SCHEDULES / 4
-    assert met["counts"]["errors"] > SCHEDULES / 10
+    assert met["counts"]["the database fails"] > SCHEDULES / 10
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", kinds.ALL)
+def test_kind_of_step_or_fault_happened(met: dict[str, Any], kind: str) -> None:
+    assert met["counts"].get(kind, 0) > 0
+
+
+@pytest.mark.timeout(900)
+def test_summary_says_how_often_each_kind_happened(met: dict[str, Any]) -> None:
+    assert kinds.table(met["counts"]) in met["summary"]
+    assert "No promise was broken." in met["summary"]
 
 
 @pytest.mark.parametrize("point", crash_points.NAMES)

@@ -69,6 +69,7 @@ class Task:
         self.is_over = False
         self.has_begun = False
         self.tokens: set[int] = set()
+        self.is_stale = False  # Its lease was taken over, and it does not know.
         self.bodies_begun = 0
         self.error: BaseException | None = None
         self.result: Any = None
