@@ -126,26 +126,99 @@ def test_cancel_and_the_last_outcome_leave_one_end(
     run = engine.run_of(event_id)
     job_id = Job.objects.get(run=run).pk
 
-    def hold() -> None:
-        with transactions.write() as cursor:
-            cursor.execute("SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE", (run.pk,))
-            cursor.execute("SELECT 'held'")
-
-    holder = stage.actor(hold, "holder").stop_before("'held'").start().paused()
-    works: dict[str, Callable[[], object]] = {
-        "outcome": lambda: executor.execute(job_id),
-        "cancel": lambda: cancellation.cancel(run.pk),
-    }
-    order = sorted(works, key=lambda name: name != first)
-    waiting = [stage.actor(works[name], name).start().blocked() for name in order]
-    holder.go().done()
-    results = {actor.name: actor.done() for actor in waiting}
+    results = _release_in_order(
+        stage,
+        run,
+        {
+            "outcome": lambda: executor.execute(job_id),
+            "cancel": lambda: cancellation.cancel(run.pk),
+        },
+        first=first,
+    )
     engine.idle()
 
     run.refresh_from_db()
     assert run.status == {"outcome": "completed", "cancel": "cancelled"}[first]
     assert results["cancel"] is (first == "cancel")
     assert_sound(run)
+
+
+@pytest.mark.parametrize("first", ["outcome", "cancel"])
+@pytest.mark.parametrize("what", ["retry", "child", "plan"])
+def test_cancel_and_what_a_run_begins_leave_one_end(
+    engine: Engine, stage: Stage, declare: Any, what: str, first: str
+) -> None:
+    """A cancel meets a body that is to be tried again, an invoke, or a group being planned."""
+    bodies: list[str] = []
+
+    def begin_something(ctx: Any, child: Any) -> Any:
+        def fails() -> None:
+            bodies.append("fails")
+            raise ValueError("once more")
+
+        if what == "retry":
+            return ctx.step.run("fails", fails)
+        if what == "child":
+            return ctx.step.invoke("call", function=child)
+        branches = tuple(lambda n=n: ctx.step.run(n, bodies.append, n) for n in ("left", "right"))
+        return ctx.group.parallel(branches)
+
+    @declare(trigger=[])
+    def child(ctx):
+        return ctx.step.run("in the child", lambda: "child is done")
+
+    @declare(retries=3)
+    def parent(ctx):
+        ctx.step.run("before", lambda: None)
+        return begin_something(ctx, child)
+
+    event_id = engine.send("test/started")
+    engine.step()
+    engine.step()
+    run = engine.run_of(event_id)
+    enter_id = Job.objects.get(run=run).pk
+    results = _release_in_order(
+        stage,
+        run,
+        {
+            "outcome": lambda: executor.execute(enter_id),
+            "cancel": lambda: cancellation.cancel(run.pk),
+        },
+        first=first,
+    )
+    engine.lose_hints()
+    for _ in range(6):
+        engine.advance(dt.timedelta(minutes=5))
+
+    run.refresh_from_db()
+    assert (run.status, results["cancel"]) == ("cancelled", True)
+    assert_sound(run)
+    # What began before the cancel is closed with the run, and is not begun again.
+    begun = set(run.steps.exclude(name="before").values_list("name", "status"))
+    steps = {"retry": {"fails"}, "child": {"call"}, "plan": {"left", "right"}}[what]
+    assert begun == {(name, "cancelled") for name in steps if first == "outcome"}
+    assert bodies == (["fails"] if what == "retry" else [])
+    # The child of a run that was cancelled goes on; of one cancelled before, there is none.
+    children = list(Run.objects.filter(parent__isnull=False).values_list("status", "output"))
+    is_begun = what == "child" and first == "outcome"
+    assert children == ([("completed", "child is done")] if is_begun else [])
+
+
+def _release_in_order(
+    stage: Stage, run: Run, works: dict[str, Callable[[], object]], *, first: str
+) -> dict[str, Any]:
+    """Let works wait for the run's lock, one first, and let it go; returns their results."""
+
+    def hold() -> None:
+        with transactions.write() as cursor:
+            cursor.execute("SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE", (run.pk,))
+            cursor.execute("SELECT 'held'")
+
+    holder = stage.actor(hold, "holder").stop_before("'held'").start().paused()
+    order = sorted(works, key=lambda name: name != first)
+    waiting = [stage.actor(works[name], name).start().blocked() for name in order]
+    holder.go().done()
+    return {actor.name: actor.done() for actor in waiting}
 
 
 def test_stalled_outcome_delays_its_own_events_only(

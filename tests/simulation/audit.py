@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from inngest_django import clock
+from inngest_django.models import WaitStatus
 from inngest_django.serialization import loads
 from inngest_django.states import (
     RUN_ENDED,
@@ -20,6 +21,11 @@ from inngest_django.states import (
 from tests.simulation import kinds
 from tests.simulation.database import Database
 
+# Of a wait: closed once, and never open again.
+WAIT_TRANSITIONS: Mapping[WaitStatus, frozenset[WaitStatus]] = {
+    status: frozenset(WaitStatus) - {status} if status is WaitStatus.OPEN else frozenset()
+    for status in WaitStatus
+}
 _LIVE = "('queued', 'running')"
 # Addressed to one function: it is never routed, and says what was committed before it.
 _INVOKED = "'inngest/function.invoked'"
@@ -232,3 +238,8 @@ class Audit:
         wanted = self._floors.get(run_id, 0)
         if floor > wanted:
             self.complain(f"{kind} wait begins at {floor}; its run recorded a result at {wanted}")
+
+    def _wait_moved(self, id_: int, name: str, old: str, new: str, **_: Any) -> None:
+        self.transitions["wait", old, new] += 1
+        if old != new and new not in WAIT_TRANSITIONS[WaitStatus(old)]:
+            self.complain(f"wait {id_} for {name} went from {old} to {new}")

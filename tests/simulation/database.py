@@ -57,6 +57,8 @@ CREATE TRIGGER sim_job AFTER UPDATE ON inngest_job BEGIN
     OLD.leased_until, NEW.available_at, NEW.next_hint_at); END;
 CREATE TRIGGER sim_wait AFTER INSERT ON inngest_wait BEGIN
   SELECT sim_saw('wait', NEW.id, NEW.run_id, NEW.kind, NEW.floor_seq); END;
+CREATE TRIGGER sim_wait_moved AFTER UPDATE OF status ON inngest_wait BEGIN
+  SELECT sim_saw('wait moved', NEW.id, NEW.event_name, OLD.status, NEW.status); END;
 """
 
 

@@ -14,6 +14,7 @@ import pytest
 from inngest_django.engine import crash_points
 from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
 from tests.simulation import kinds, runs, seeds
+from tests.simulation.audit import WAIT_TRANSITIONS
 from tests.simulation.stage import Stage
 
 pytestmark = pytest.mark.sqlite
@@ -103,6 +104,7 @@ def test_every_transition_was_taken_and_no_other(met: dict[str, Any]) -> None:
     table = {
         *(("run", str(old), str(new)) for old, to in RUN_TRANSITIONS.items() for new in to),
         *(("step", str(old), str(new)) for old, to in STEP_TRANSITIONS.items() for new in to),
+        *(("wait", str(old), str(new)) for old, to in WAIT_TRANSITIONS.items() for new in to),
     }
     taken = {(kind, old, new) for kind, old, new in met["transitions"] if old and old != new}
 

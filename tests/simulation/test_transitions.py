@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import types
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from inngest_django import ids
-from inngest_django.engine import hot_path, runs, transactions
+from inngest_django.drivers.base import Op
+from inngest_django.engine import hot_path, pieces, planning, runs, transactions
 from inngest_django.engine.hot_path import NewStep
-from inngest_django.models import Event, Job, Run, Step
+from inngest_django.models import Event, Job, Run, Step, Wait, WaitKind, WaitStatus
 from inngest_django.states import (
     RUN_TRANSITIONS,
     STEP_OPEN,
@@ -21,6 +23,7 @@ from inngest_django.states import (
     RunStatus,
     StepStatus,
 )
+from tests.simulation.audit import WAIT_TRANSITIONS
 from tests.simulation.schedule import Schedule
 from tests.simulation.stage import Stage
 
@@ -28,6 +31,27 @@ pytestmark = pytest.mark.sqlite
 
 ENDS = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 SETTLED = (StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.TIMED_OUT)
+
+
+PLANS = {OpKind.STEP_PLANNED: StepStatus.PLANNED, OpKind.SLEEP: StepStatus.WAITING}
+WAIT_ENDS = (WaitStatus.MATCHED, WaitStatus.TIMED_OUT, WaitStatus.CANCELLED)
+
+
+def _end(status: RunStatus) -> Callable[[str], None]:
+    def end(run_id: str) -> None:
+        with transactions.write() as cursor:
+            locked = hot_path.lock_run(cursor, run_id)
+            assert locked is not None
+            runs.end(locked, status=status)
+
+    return end
+
+
+# What moves a run to each status.
+RUN_MOVERS: dict[RunStatus, Callable[[str], object]] = {
+    RunStatus.RUNNING: hot_path.begin_run,
+    **{status: _end(status) for status in ENDS},
+}
 
 
 @pytest.fixture
@@ -53,23 +77,71 @@ def step_in(status: StepStatus) -> tuple[Run, Step]:
     return run, step
 
 
-@pytest.mark.parametrize(("old", "new"), [*itertools.product(RunStatus, RunStatus)])
+@pytest.mark.parametrize(("old", "new"), [*itertools.product(RunStatus, RUN_MOVERS)])
 def test_run_moves_as_the_table_says(empty: None, old: RunStatus, new: RunStatus) -> None:
     run = run_in(old)
 
-    if new in ENDS:
-        with transactions.write() as cursor:
-            locked = hot_path.lock_run(cursor, run.id)
-            assert locked is not None
-            runs.end(locked, status=new)
-    elif new is RunStatus.RUNNING:
-        hot_path.begin_run(run.id)
-    else:
-        # Nothing in the engine makes a run queued again, or skips one yet.
-        return
+    RUN_MOVERS[new](run.id)
 
     run.refresh_from_db()
     assert run.status == (new if new in RUN_TRANSITIONS[old] or new == old else old)
+
+
+def test_statuses_of_a_run_that_nothing_moves_to_are_known() -> None:
+    """A run begins as queued; none is skipped yet. What moves to one of them belongs above."""
+    assert set(RunStatus) - set(RUN_MOVERS) == {RunStatus.QUEUED, RunStatus.SKIPPED}
+
+
+@pytest.mark.parametrize("old", StepStatus)
+def test_cancel_closes_open_steps_only(empty: None, old: StepStatus) -> None:
+    run, step = step_in(old)
+
+    with transactions.write():
+        pieces.close_all(run.id, now=transactions.now())
+
+    step.refresh_from_db()
+    assert step.status == (StepStatus.CANCELLED if old in STEP_OPEN else old)
+    assert (StepStatus.CANCELLED in STEP_TRANSITIONS[old]) is (old in STEP_OPEN)
+
+
+@pytest.mark.parametrize(("old", "kind"), [*itertools.product(StepStatus, PLANS)])
+def test_only_a_step_that_had_gone_is_planned_again(
+    empty: None, old: StepStatus, kind: OpKind
+) -> None:
+    run, step = step_in(old)
+    opts = {"duration_ms": 1000} if kind is OpKind.SLEEP else {}
+    op = Op(kind=kind, hashed_id=step.hashed_id, name="a", opts=opts)
+    leased = types.SimpleNamespace(function_id="sim-plain")
+
+    with transactions.write() as cursor:
+        locked = hot_path.lock_run(cursor, run.id)
+        assert locked is not None
+        planning.write(cursor, locked, leased, [op])  # type: ignore[arg-type]
+
+    step.refresh_from_db()
+    assert step.status == (PLANS[kind] if old is StepStatus.CANCELLED else old)
+    assert Step.objects.count() == 1
+    assert Job.objects.exists() is (old is StepStatus.CANCELLED)
+    assert PLANS[kind] in STEP_TRANSITIONS[StepStatus.CANCELLED]
+
+
+@pytest.mark.parametrize(("old", "new"), [*itertools.product(WaitStatus, WAIT_ENDS)])
+def test_wait_is_closed_from_open_only(empty: None, old: WaitStatus, new: WaitStatus) -> None:
+    run, step = step_in(StepStatus.WAITING)
+    wait = Wait.objects.create(
+        run=run, step=step, kind=WaitKind.EVENT, event_name="sim/go", status=old,
+        floor_seq=0, expires_at=transactions.now(),
+        created_at=transactions.now(),
+    )  # fmt: skip
+
+    pieces.close_waits([wait.pk], status=new, now=transactions.now())
+
+    wait.refresh_from_db()
+    assert wait.status == (new if new in WAIT_TRANSITIONS[old] or new == old else old)
+
+
+def test_wait_has_no_other_statuses() -> None:
+    assert set(WAIT_ENDS) == set(WaitStatus) - {WaitStatus.OPEN}
 
 
 @pytest.mark.parametrize(("old", "new"), [*itertools.product(StepStatus, SETTLED)])
