@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,13 +129,18 @@ class Process:
 
 
 class ProcessStack:
-    """A worker (prefork, two children) and beat; each can be stopped, killed and restarted."""
+    """A worker (prefork, two children) and beat; each can be stopped, killed and restarted.
+
+    Attributes:
+        extra_environment: What every process finds in its environment until it is taken out.
+    """
 
     has_processes = True
 
     def __init__(self) -> None:
         self.worker: Process | None = None
         self.beat: Process | None = None
+        self.extra_environment: dict[str, str] = {}
         self._is_default = False
 
     def start(self) -> None:
@@ -151,6 +156,7 @@ class ProcessStack:
         inngest: Mapping[str, object] | None = None,
         env: Mapping[str, str] | None = None,
         concurrency: int = 2,
+        options: Sequence[str] = (),
     ) -> Process:
         """Start the worker, with changes to ``INNGEST`` and the environment for this time.
 
@@ -159,11 +165,13 @@ class ProcessStack:
         """
         if self.worker is not None and self.worker.is_alive():
             raise AssertionError("A worker runs already; call stop_worker() first.")
-        self._is_default = not inngest and not env and concurrency == 2
+        self._is_default = not (inngest or env or options) and concurrency == 2
         queues = ",".join((settings.INNGEST["QUEUE"], settings.INNGEST["CONTROL_QUEUE"]))
         self.worker = Process(
             "worker",
-            _celery("worker", "-Q", queues, "-c", str(concurrency), "-n", f"{_session()}@%h"),
+            _celery(
+                "worker", "-Q", queues, "-c", str(concurrency), "-n", f"{_session()}@%h", *options
+            ),
             {**self._environment(inngest), **(env or {})},
             " ready.",
         )
@@ -219,13 +227,13 @@ class ProcessStack:
             if process is not None:
                 yield process.name, process.output()
 
-    @staticmethod
-    def _environment(inngest: Mapping[str, object] | None) -> dict[str, str]:
+    def _environment(self, inngest: Mapping[str, object] | None) -> dict[str, str]:
         return {
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "INNGEST_TEST_DATABASE": str(connections["default"].settings_dict["NAME"]),
             "INNGEST_TEST_OVERRIDES": json.dumps(inngest or {}),
             "PYTHONUNBUFFERED": "1",
+            **self.extra_environment,
         }
 
 

@@ -77,3 +77,6 @@ INNGEST = {
     # What one test changes for the worker that it restarts.
     **json.loads(os.environ.get("INNGEST_TEST_OVERRIDES", "{}")),
 }
+# The same for Celery's own settings and for the database's.
+globals().update(json.loads(os.environ.get("INNGEST_TEST_CELERY", "{}")))
+DATABASES["default"] |= json.loads(os.environ.get("INNGEST_TEST_DATABASE_SETTINGS", "{}"))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import signal
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,13 @@ from django.conf import settings
 
 from inngest_django import Event, Function
 from inngest_django.engine import cancellation, routing
-from inngest_django.models import Event as EventRow
-from inngest_django.models import Job, Run, Wait
+from inngest_django.models import Job, Run
 from inngest_django.states import RUN_LIVE
 from tests import ledger
 from tests.faults import audit, injection, load
-from tests.functional.support import describe, unique
+from tests.faults.drives import Drive, Report, Strike
+from tests.faults.recovery import metronome
+from tests.functional.support import describe
 from tests.processes import Process, ProcessStack, wait_until
 
 LEASE_TTL = 2.0
@@ -32,40 +30,23 @@ BOUND = LEASE_TTL + 2 * TICK + 10
 PATIENCE = 60.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Report:
-    """How a load went.
-
-    Attributes:
-        took: Seconds from the first event to the last end.
-        extra_calls: Bodies called again because a worker died in or after them.
-    """
-
-    runs: tuple[Run, ...]
-    took: float
-    extra_calls: int
-    restarts: int
-
-    def __str__(self) -> str:
-        return (
-            f"{len(self.runs)} runs in {self.took:.1f} s, {self.extra_calls} bodies called"
-            f" again, {self.restarts} workers restarted"
-        )
-
-
 class Arena:
     """Drives a worker with faults in it.
 
     Attributes:
         folder: Where points are armed.
+        restarts: Workers that died and were started again, in this drive.
+        under_way: The drive, for faults that send more of it.
     """
+
+    under_way: Drive
 
     def __init__(self, stack: ProcessStack) -> None:
         self.stack = stack
         self.folder = Path(settings.VAR_DIR) / "faults"
         self._env: dict[str, str] = {}
         self._inngest: dict[str, object] = {}
-        self._restarts = 0
+        self.restarts = 0
 
     # Worker ----------------------------------------------------------------------------
 
@@ -89,7 +70,8 @@ class Arena:
         if worker is None or not worker.is_alive():
             if worker is not None:
                 worker.kill()
-            self._restarts += 1
+                self.last_words = worker.output()
+            self.restarts += 1
             self.stack.start_worker(inngest=self._inngest, env=self._env)
 
     @property
@@ -109,7 +91,7 @@ class Arena:
         """Clean up after a test: nothing armed, nothing stopped, nothing alive."""
         injection.disarm(self.folder)
         self._continue_stopped()
-        if self._runs().filter(status__in=RUN_LIVE).exists():
+        if self.all_runs().filter(status__in=RUN_LIVE).exists():
             self._abandon()
         self.ensure_worker()
 
@@ -117,7 +99,7 @@ class Arena:
         # What a failed test left would be found by the ones that follow.
         self.kill_worker()
         routing.route()
-        for run in self._runs().filter(status__in=RUN_LIVE):
+        for run in self.all_runs().filter(status__in=RUN_LIVE):
             cancellation.cancel(run.id, reason="left behind by a test")
 
     # One run ---------------------------------------------------------------------------
@@ -131,6 +113,14 @@ class Arena:
             lambda: self._kept_alive(Run.objects.filter(event_id=event_id).first()),
             what=f"run of {event_id}",
         )
+
+    def start_many(self, function: Function[Any], count: int, **data: object) -> list[Run]:
+        """Start one function several times at once."""
+        name = str(function.triggers[0].event)  # type: ignore[union-attr]
+        ids = load.client.send_sync([Event(name=name, data=data) for _ in range(count)])
+        started = Run.objects.filter(event_id__in=ids).order_by("id")
+        wait_until(lambda: started.count() == count, what=f"{count} runs")
+        return list(started)
 
     def begun(self, run: Run, name: str = "work") -> int:
         """Return the pid of the process that runs a body for the first time, once one does."""
@@ -164,83 +154,29 @@ class Arena:
         sets: int = 1,
         timeout: float = PATIENCE,
         meanwhile: Callable[[], None] = lambda: None,
+        strikes: Sequence[Strike] = (),
+        bound: float = BOUND,
     ) -> Report:
         """Send the mixed load, wait for all that follows from it, and check every promise.
 
         Args:
             sets: How many of each function.
             meanwhile: Called again and again until all have ended.
+            strikes: Faults; the load goes on until all have struck.
+            bound: Seconds within which work must move after each of them.
 
         Raises:
             AssertionError: A promise was broken, or something did not end; says which.
         """
-        before = set(self._runs().values_list("id", flat=True))
-        self._restarts = 0
-        started = time.monotonic()
-        sent: list[str] = []
-        late: list[str] = []
-        for _ in range(sets):
-            early, key = unique("key"), unique("key")
-            sent += load.client.send_sync(
-                [Event(name=name, data={"key": key}) for name in load.MIXED]
-            )
-            # Two waiters: the answer of one is there before it asks, the other's comes after.
-            sent += load.client.send_sync(
-                [Event(name="faults/waiter", data={"key": early}), _answer(early)]
-            )
-            late.append(key)
-        wanted = Counter(dict.fromkeys(load.OUTCOMES, sets))
-        wanted["faults-waiter"] *= 2
-
-        def over() -> bool:
-            self.ensure_worker()
-            meanwhile()
-            while late and self._waits_for(late[0]):
-                sent.extend(load.client.send_sync(_answer(late.pop(0))))
-            problems = audit.unsound()
-            if problems:
-                raise AssertionError("; ".join(problems))
-            runs = self._runs().exclude(id__in=before)
-            return (
-                not late
-                and not runs.filter(status__in=RUN_LIVE).exists()
-                and not EventRow.objects.filter(id__in=sent, routed_at=None).exists()
-                and Counter(runs.values_list("function_id", flat=True)) >= wanted
-            )
-
-        wait_until(over, timeout, what="end of the load", explain=lambda: self._explain(before))
-        took = time.monotonic() - started
-        runs = tuple(self._runs().exclude(id__in=before).order_by("id"))
-        problems = audit.check(runs)
-        if Counter(run.function_id for run in runs) != wanted:
-            problems.append(f"runs {Counter(run.function_id for run in runs)}, not {wanted}")
-        if problems:
-            raise AssertionError("\n".join(problems))
-        return Report(runs, took, audit.extra_calls(runs), self._restarts)
+        self.restarts = 0
+        with metronome() if strikes else contextlib.nullcontext() as probe:
+            self.under_way = Drive(self, sets=sets, strikes=strikes, bound=bound, probe=probe)
+            return self.under_way.finish(timeout, meanwhile)
 
     @staticmethod
-    def _waits_for(key: str) -> bool:
-        return Wait.objects.filter(
-            event_name="faults/answered", status="open", run__event__data__contains=key
-        ).exists()
-
-    @staticmethod
-    def _runs() -> Any:
+    def all_runs() -> Any:
+        """The runs of this folder's functions."""
         return Run.objects.filter(function_id__startswith="faults-")
-
-    def _explain(self, before: set[str]) -> str:
-        stuck = self._runs().exclude(id__in=before).filter(status__in=RUN_LIVE)
-        unrouted = EventRow.objects.filter(routed_at=None).count()
-        logs = "\n".join(
-            f"--- {name}\n" + "\n".join(text.splitlines()[-60:]) for name, text in self.stack.logs()
-        )
-        return "\n".join(
-            [f"{unrouted} events are not routed", *(describe(run) for run in stuck), logs]
-        )
-
-
-def _answer(key: str) -> Event:
-    return Event(name="faults/answered", data={"key": key, "text": "yes"})
 
 
 def job_of(run: Run) -> Job:
@@ -249,8 +185,12 @@ def job_of(run: Run) -> Job:
 
 
 @contextlib.contextmanager
-def running(stack: ProcessStack) -> Iterator[Arena]:
-    """Give an arena whose worker has short leases and listens for armed points."""
+def running(stack: ProcessStack, *, heal: bool = True) -> Iterator[Arena]:
+    """Give an arena whose worker has short leases and listens for armed points.
+
+    Args:
+        heal: Whether the ordinary worker and beat are wanted here afterwards.
+    """
     arena = Arena(stack)
     shutil.rmtree(arena.folder, ignore_errors=True)
     audit.install()
@@ -259,5 +199,6 @@ def running(stack: ProcessStack) -> Iterator[Arena]:
         yield arena
     finally:
         arena.kill_worker()
-        stack.heal()
+        if heal:
+            stack.heal()
         audit.remove()

@@ -14,7 +14,7 @@ from django.db import connections
 
 from inngest_django.models import Run
 from tests import ledger
-from tests.faults import load
+from tests.faults import load, recovery
 
 _SETTLED = "('completed', 'failed', 'timed_out')"
 _LIVE = "('queued', 'running')"
@@ -84,13 +84,13 @@ def install() -> None:
     """Begin to write down what is recorded."""
     remove()
     with connections["default"].cursor() as cursor:
-        cursor.execute(_INSTALL)
+        cursor.execute(_INSTALL + recovery.INSTALL)
 
 
 def remove() -> None:
     """End that."""
     with connections["default"].cursor() as cursor:
-        cursor.execute(_REMOVE)
+        cursor.execute(_REMOVE + recovery.REMOVE)
 
 
 def unsound(ignored: Sequence[str] = ()) -> list[str]:

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults import verdicts
 from tests.processes import ProcessStack, Stack
 
 if TYPE_CHECKING:
     from tests.faults.arena import Arena
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    mark = item.get_closest_marker("matrix")
+    if mark is None:
+        return (yield)
+    verdicts.begin(*mark.args)
+    failed = True
+    try:
+        result = yield
+        failed = False
+        return result
+    finally:
+        verdicts.end(item.name, failed=failed)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if lines := verdicts.finish():
+        terminalreporter.section("faults")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,11 @@ in its environment it does nothing.
 
 * ``INNGEST_TEST_FAULTS`` names a folder. A process that reaches a named point of
   ``engine.crash_points`` looks there for a file of that name and, if it is the one that takes
-  it away, kills itself. The test arms a point by making the file.
+  it away, kills itself. The test arms a point by making the file. Or it waits there until the
+  test has done what it wants to do at that moment.
 * ``INNGEST_TEST_HINTS`` is ``drop`` (what the engine publishes after its commits vanishes,
-  the tick's own hints do not) or ``triple``.
+  the tick's own hints do not), ``triple``, or ``late`` (each hint ten times, out of order,
+  each up to three seconds late).
 * ``INNGEST_TEST_MISTAKE`` takes a rule out of the engine, to show that the checker notices:
   ``lease`` (jobs are taken whoever holds them) or ``enter`` (no entry follows a step).
 """
@@ -16,8 +18,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inngest_django.engine import crash_points, hints, hot_path, pieces
@@ -38,10 +43,26 @@ def arm(folder: Path, point: str, *, after: int = 0) -> None:
     (folder / f"armed.{point}").touch()
 
 
+def hold(folder: Path, point: str) -> None:
+    """Let the next process that reaches a point wait there."""
+    (folder / f"hold.{point}").touch()
+
+
+def is_held(folder: Path, point: str) -> bool:
+    """Return whether one waits there."""
+    return bool(list(folder.glob(f"held.{point}.*")))
+
+
+def let_go(folder: Path, point: str) -> None:
+    """Let whoever waits there go on."""
+    for path in [*folder.glob(f"held.{point}.*"), *folder.glob(f"hold.{point}")]:
+        path.unlink(missing_ok=True)
+
+
 def disarm(folder: Path) -> list[str]:
     """Take back what nobody has reached; returns the points."""
     left = sorted(folder.glob("armed.*"))
-    for path in [*left, *folder.glob("pass.*")]:
+    for path in [*left, *folder.glob("pass.*"), *folder.glob("hold.*"), *folder.glob("held.*")]:
         path.unlink(missing_ok=True)
     return [path.name.removeprefix("armed.") for path in left]
 
@@ -72,8 +93,41 @@ class _Tripling:
         return self._inner.route()
 
 
-def _die_at_armed_points(folder: Path) -> None:
+class _Late:
+    """A broker that forgets what order is, and delivers each message ten times."""
+
+    def __init__(self, inner: Publisher) -> None:
+        self._inner = inner
+
+    def execute(self, found: Sequence[JobHint]) -> bool:
+        for hint in [hint for hint in found for _ in range(10)]:
+            self._later(self._inner.execute, [hint])
+        return True
+
+    def route(self) -> bool:
+        for _ in range(10):
+            self._later(self._inner.route)
+        return True
+
+    @staticmethod
+    def _later(publish: Callable[..., bool], *arguments: object) -> None:
+        timer = threading.Timer(random.uniform(0, 3), publish, arguments)
+        timer.daemon = True
+        timer.start()
+
+
+def _wait_where_held(folder: Path, point: str) -> None:
+    mine = folder / f"held.{point}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        (folder / f"hold.{point}").rename(mine)
+        deadline = time.monotonic() + 30
+        while mine.exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+
+def _act_at_named_points(folder: Path) -> None:
     def hook(point: str) -> None:
+        _wait_where_held(folder, point)
         for allowed in folder.glob(f"pass.{point}.*"):
             with contextlib.suppress(FileNotFoundError):
                 allowed.unlink()
@@ -100,18 +154,19 @@ def _never_enter() -> None:
     hot_path.can_exchange = lambda: False
 
 
+_BROKERS = {"triple": _Tripling, "late": _Late}
 _MISTAKES = {"lease": _take_whoever_holds_it, "enter": _never_enter}
 
 
 def _install() -> None:
     if os.environ.get(FOLDER):
-        _die_at_armed_points(Path(os.environ[FOLDER]))
+        _act_at_named_points(Path(os.environ[FOLDER]))
     mode = os.environ.get(HINTS)
     if mode == "drop":
         hints._publish = lambda found: None
         hints._route = lambda: None
-    elif mode == "triple":
-        hints.install(_Tripling(hints.install(hints._Nobody())))
+    elif mode in _BROKERS:
+        hints.install(_BROKERS[mode](hints.install(hints._Nobody())))
     if os.environ.get(MISTAKE):
         _MISTAKES[os.environ[MISTAKE]]()
 

@@ -11,7 +11,7 @@ import pytest
 
 import inngest_django
 from inngest_django.engine import crash_points
-from tests.faults import injection
+from tests.faults import injection, verdicts
 from tests.faults.arena import Arena
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
 
@@ -40,6 +40,7 @@ def test_the_load_without_faults_ends_as_it_should(arena: Arena) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.matrix(1, "worker killed at each named point")
 @pytest.mark.parametrize("point", crash_points.NAMES)
 def test_a_worker_killed_at_a_point_changes_no_result(arena: Arena, point: str) -> None:
     injection.arm(arena.folder, point)
@@ -49,6 +50,7 @@ def test_a_worker_killed_at_a_point_changes_no_result(arena: Arena, point: str) 
     hits = injection.hits(arena.folder)
     assert point in hits, "nobody reached it"
     recovery = time.time() - hits[point][1]
+    verdicts.note(faults=1, recoveries=[recovery])
     print(f"killed at {point}: all ended {recovery:.1f} s later, {report}")
 
 

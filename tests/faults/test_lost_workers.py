@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 import pytest
 
 from inngest_django import Function
 from inngest_django.models import Run
 from tests import ledger
-from tests.faults import audit, load
+from tests.faults import audit, load, verdicts
 from tests.faults.arena import LEASE_TTL, Arena, job_of
+from tests.faults.drives import Strike
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
-from tests.processes import wait_until
+from tests.processes import ProcessStack, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -36,6 +39,7 @@ def calls(run: Run, name: str = "work") -> list[int]:
     return [note.pid for note in ledger.notes(run.id, f"begin {name}")]
 
 
+@pytest.mark.matrix(1, "child killed in a body")
 @KINDS
 def test_a_child_killed_in_a_body_is_replaced_by_another(
     arena: Arena, function: Function[object]
@@ -73,6 +77,7 @@ def test_a_child_killed_in_a_body_is_replaced_with_the_default_lease_too(arena: 
     assert len(calls(run)) == 2
 
 
+@pytest.mark.matrix(2, "whole worker killed")
 @KINDS
 def test_a_worker_killed_whole_in_a_body_is_survived(
     arena: Arena, function: Function[object]
@@ -110,6 +115,7 @@ def test_a_step_that_always_kills_its_worker_ends_as_failed(arena: Arena) -> Non
     assert audit.unsound() == []
 
 
+@pytest.mark.matrix(36, "main process killed alone")
 @KINDS
 def test_orphans_end_and_write_nothing_when_the_main_process_is_killed(
     arena: Arena, function: Function[object]
@@ -130,6 +136,7 @@ def test_orphans_end_and_write_nothing_when_the_main_process_is_killed(
     assert ledger.notes(run.id, "end work")[0].pid != orphan
 
 
+@pytest.mark.matrix(36, "main process killed alone")
 @KINDS
 def test_an_orphan_that_hangs_through_the_takeover_writes_nothing(
     arena: Arena, function: Function[object]
@@ -149,6 +156,7 @@ def test_an_orphan_that_hangs_through_the_takeover_writes_nothing(
     assert run.output["pid"] == calls(run)[1] != orphan
 
 
+@pytest.mark.matrix(5, "worker stopped past its lease, then continued")
 @KINDS
 def test_a_process_that_wakes_after_its_lease_is_refused(
     arena: Arena, function: Function[object]
@@ -172,6 +180,7 @@ def test_a_process_that_wakes_after_its_lease_is_refused(
     assert [note.pid for note in ledger.notes(run.id, "end work")][-1] == stopped
 
 
+@pytest.mark.matrix(3, "worker told to stop, grace too short")
 def test_a_worker_told_to_stop_is_not_charged_for_what_it_leaves_behind(arena: Arena) -> None:
     """The function has no retries: one charged attempt would fail it."""
     run = arena.start(load.stubborn, fault={"work": "hang"})
@@ -206,8 +215,9 @@ def test_a_worker_told_to_stop_finishes_a_body_that_ends_in_time(arena: Arena) -
     assert calls(run) == [busy]
 
 
-@pytest.mark.slow  # half a minute
-def test_rolling_restarts_under_load_lose_nothing(arena: Arena) -> None:
+@pytest.mark.matrix(3, "rolling restarts")
+@pytest.mark.parametrize("sets", [4, pytest.param(12, marks=pytest.mark.slow)])
+def test_rolling_restarts_under_load_lose_nothing(arena: Arena, sets: int) -> None:
     restarted_at = time.monotonic()
     restarts = 0
 
@@ -223,10 +233,34 @@ def test_rolling_restarts_under_load_lose_nothing(arena: Arena) -> None:
             arena.ensure_worker()
             restarted_at = time.monotonic()
 
-    report = arena.drive(sets=12, meanwhile=roll)
+    report = arena.drive(sets=sets, meanwhile=roll)
+    verdicts.note(faults=restarts)
 
     print(f"rolling restarts: {restarts}, {report}")
     assert restarts >= 2
+
+
+@pytest.mark.matrix(4, "old and new worker of one name")
+def test_two_workers_of_one_name_share_the_work_and_one_may_die(arena: Arena) -> None:
+    """As in a deploy that starts the new one before the old one is gone."""
+    # With it RabbitMQ has a queue of the name, and refuses the second worker.
+    alone = {"INNGEST_TEST_CELERY": json.dumps({"CELERY_WORKER_ENABLE_REMOTE_CONTROL": False})}
+    arena.start_worker(alone)
+    new, old = ProcessStack(), arena.worker
+    new.start_worker(inngest={"LEASE_TTL": f"{LEASE_TTL:g}s"}, env=alone)
+    assert new.worker
+    try:
+        report = arena.drive(sets=3, strikes=[Strike(after=15, blow=old.kill)])
+        assert {note.pid for note in _bodies(report.runs)} & set(new.worker.children())
+    finally:
+        new.worker.kill()
+
+    print(f"two workers of one name, one killed: {report}")
+    assert report.restarts == 1
+
+
+def _bodies(runs: Iterable[Run]) -> list[ledger.Note]:
+    return [note for run in runs for note in ledger.notes(run.id)]
 
 
 def _is_stopped(pid: int) -> bool:

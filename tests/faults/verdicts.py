@@ -1,0 +1,119 @@
+"""The table of faults that a session ends with: what struck, how often, and the verdict.
+
+A test says which row of the matrix it is about with ``@pytest.mark.matrix(row, fault)``; what
+the arena saw while it ran is added up. ``INNGEST_TEST_FAULTS_TABLE`` names a Markdown file
+whose part between two comments is replaced by the table; ``docs/reference/faults.md`` has them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+TABLE = "INNGEST_TEST_FAULTS_TABLE"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+HEADINGS = ("row", "fault", "tests", "faults", "runs", "bodies again", "worst recovery", "verdict")
+
+
+@dataclasses.dataclass(slots=True)
+class Line:
+    """What became of one fault."""
+
+    row: int
+    fault: str
+    tests: int = 0
+    faults: int = 0
+    runs: int = 0
+    extra_calls: int = 0
+    worst: float | None = None
+    failed: list[str] = dataclasses.field(default_factory=list)
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the cells of a table."""
+        worst = "-" if self.worst is None else f"{self.worst:.1f} s"
+        verdict = "holds" if not self.failed else f"BROKEN: {', '.join(self.failed)}"
+        numbers = (self.tests, self.faults, self.runs, self.extra_calls)
+        return (f"{self.row}", self.fault, *map(str, numbers), worst, verdict)
+
+
+_lines: dict[tuple[int, str], Line] = {}
+_now: list[Line] = []
+
+
+def begin(row: int, fault: str) -> None:
+    """A test about this row begins; what is noted next belongs to it."""
+    _now[:] = [_lines.setdefault((row, fault), Line(row, fault))]
+    _now[0].tests += 1
+
+
+def note(
+    *, faults: int = 0, runs: int = 0, extra_calls: int = 0, recoveries: Iterable[float] = ()
+) -> None:
+    """Add what was seen to the row of the test that runs."""
+    for line in _now:
+        line.faults += faults
+        line.runs += runs
+        line.extra_calls += extra_calls
+        for seconds in recoveries:
+            line.worst = max(line.worst or 0.0, seconds)
+
+
+def end(test: str, *, failed: bool) -> None:
+    """The test is over."""
+    for line in _now:
+        if failed:
+            line.failed.append(test)
+    _now.clear()
+
+
+def rows() -> list[tuple[str, ...]]:
+    """Return the table's lines, by row and fault."""
+    return [_lines[key].cells() for key in sorted(_lines)]
+
+
+def as_text() -> list[str]:
+    """Return the table for a terminal."""
+    table = [HEADINGS, *rows()]
+    widths = [max(len(line[column]) for line in table) for column in range(len(HEADINGS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+
+
+def as_markdown() -> str:
+    """Return the table for a page, with its date and commit."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    day = dt.datetime.now(dt.UTC).date()
+    lines = [f"Measured on {day} at commit `{commit or 'unknown'}`.", ""]
+    lines += [f"| {' | '.join(HEADINGS)} |", "|" + " --- |" * len(HEADINGS)]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows()]
+    return "\n".join(lines)
+
+
+def write(path: Path) -> None:
+    """Replace the table of a page.
+
+    Raises:
+        ValueError: The page has no place for it.
+    """
+    before, begin_mark, rest = path.read_text().partition(BEGIN)
+    _, end_mark, after = rest.partition(END)
+    if not begin_mark or not end_mark:
+        raise ValueError(f"{path} has no {BEGIN} and {END} to put the table between")
+    path.write_text(f"{before}{BEGIN}\n{as_markdown()}\n{END}{after}")
+
+
+def finish() -> list[str]:
+    """Write the page that was asked for; returns the lines for the terminal."""
+    if not _lines:
+        return []
+    if path := os.environ.get(TABLE):
+        write(Path(path))
+    return as_text()
