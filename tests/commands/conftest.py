@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 from django.core.management import ManagementUtility
 
+# The kit's own fixture, also where the package is not installed with its entry point.
+from inngest_django.testing import Durable
+from inngest_django.testing.plugin import durable
+from tests.commands.releases import old, ran, release
+
+__all__ = ["durable"]
+
 
 @dataclass
 class Result:
@@ -43,3 +50,14 @@ def manage(
         return Result(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def asleep(durable: Durable) -> list[Any]:
+    """Three runs of ``old`` that sleep."""
+    first = release(old)
+    runs = [durable.run(first, {"n": n}) for n in range(3)]
+    for run in runs:
+        run.assert_sleeping("pause")
+    ran.clear()
+    return runs
