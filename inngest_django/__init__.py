@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from inngest_django.client import Inngest
     from inngest_django.errors import (
         Error,
+        EventDataError,
         EventInvalidError,
         EventKeyUnspecifiedError,
         FunctionConfigInvalidError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         StepError,
     )
     from inngest_django.events import JSON, Event
+    from inngest_django.functions.event_types import EventType
     from inngest_django.functions.flow_control import (
         Batch,
         Cancel,
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
     from inngest_django.functions.streaming import Streaming
     from inngest_django.functions.triggers import TriggerCron, TriggerEvent
     from inngest_django.steps.context import Context, ContextSync
+    from inngest_django.steps.groups import Group, GroupSync, ParallelMode
     from inngest_django.steps.memos import StepMemos
-    from inngest_django.steps.tools import Group, GroupSync, ParallelMode, Step, StepSync
+    from inngest_django.steps.tools import Step, StepSync
 
 # Loaded at first use: Django imports this package before its apps are ready, and a process
 # that only sends events needs little of it.
@@ -53,6 +56,7 @@ _HOMES = {
     "inngest_django.client": ("Inngest",),
     "inngest_django.errors": (
         "Error",
+        "EventDataError",
         "EventInvalidError",
         "EventKeyUnspecifiedError",
         "FunctionConfigInvalidError",
@@ -64,6 +68,7 @@ _HOMES = {
         "StepError",
     ),
     "inngest_django.events": ("JSON", "Event"),
+    "inngest_django.functions.event_types": ("EventType",),
     "inngest_django.functions.flow_control": (
         "Batch",
         "Cancel",
@@ -89,7 +94,8 @@ _HOMES = {
     "inngest_django.functions.triggers": ("TriggerCron", "TriggerEvent"),
     "inngest_django.steps.context": ("Context", "ContextSync"),
     "inngest_django.steps.memos": ("StepMemos",),
-    "inngest_django.steps.tools": ("Group", "GroupSync", "ParallelMode", "Step", "StepSync"),
+    "inngest_django.steps.groups": ("Group", "GroupSync", "ParallelMode"),
+    "inngest_django.steps.tools": ("Step", "StepSync"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -103,8 +109,10 @@ __all__ = [
     "Debounce",
     "Error",
     "Event",
+    "EventDataError",
     "EventInvalidError",
     "EventKeyUnspecifiedError",
+    "EventType",
     "Function",
     "FunctionConfigInvalidError",
     "Group",

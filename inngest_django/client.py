@@ -16,6 +16,8 @@ from asgiref.sync import sync_to_async
 from inngest_django import checkpointing as checkpoint_limits
 from inngest_django.errors import ConfigError, EventInvalidError, InngestError, SendEventsError
 from inngest_django.events import Event
+from inngest_django.functions import registry
+from inngest_django.functions.decorating import Decorator
 from inngest_django.functions.flow_control import (
     Batch,
     Cancel,
@@ -36,11 +38,9 @@ from inngest_django.functions.middleware import (
 from inngest_django.functions.serializer import Serializer
 from inngest_django.functions.triggers import TriggerCron, TriggerEvent
 from inngest_django.steps.calling import DIRECT, ON_LOOP, Calling, run_now
-from inngest_django.steps.context import Context, ContextSync
 from inngest_django.steps.specs import UNSET
 
 _T = TypeVar("_T")
-_HandlerContext = TypeVar("_HandlerContext", Context, ContextSync)
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -190,7 +190,7 @@ class Inngest:
         singleton: Singleton | None = None,
         throttle: Throttle | None = None,
         timeouts: Timeouts | None = None,
-    ) -> Callable[[Callable[[_HandlerContext], Any]], Function]:
+    ) -> Decorator:
         """Return a decorator that makes a function of a handler.
 
         Args:
@@ -225,7 +225,7 @@ class Inngest:
             timeouts=timeouts,
         )
 
-        def decorate(handler: Callable[[_HandlerContext], Any]) -> Function:
+        def decorate(handler: Callable[[Any], Any]) -> Function[Any]:
             if not callable(handler):
                 raise ConfigError(f'fn_id: "{fn_id}" must decorate a function, got {handler!r}.')
             return Function(client=self, handler=handler, options=options)
@@ -276,11 +276,18 @@ class Inngest:
         *,
         skip_middleware: bool,
     ) -> list[str]:
-        many = _listed(events)
-        if skip_middleware or not self.middleware:
-            return await _accepted(many, accept)
-        stack = MiddlewareStack(self.middleware, client=self, raw_request=None, calling=calling)
-        return await send_through(stack, many, lambda checked: _accepted(checked, accept))
+        many, refusal = _listed(events), None
+        if not skip_middleware:
+            # Before middleware, which may make data unreadable.
+            many, refusal = registry.fitting(many)
+        if skip_middleware or not self.middleware or not many:
+            ids = await _accepted(many, accept)
+        else:
+            stack = MiddlewareStack(self.middleware, client=self, raw_request=None, calling=calling)
+            ids = await send_through(stack, many, lambda checked: _accepted(checked, accept))
+        if refusal is not None:
+            raise SendEventsError(refusal, ids)
+        return ids
 
 
 async def _accepted(events: list[Event], accept: Callable[[list[Event]], Any]) -> list[str]:

@@ -18,6 +18,7 @@ InngestError                        unknown
 ├── SendEventsError                 send_event_failed
 ├── EventKeyUnspecifiedError        event_key_unspecified
 ├── EventInvalidError               event_invalid
+│   └── EventDataError              event_data_invalid
 ├── LimitExceededError              limit_exceeded
 └── LeaseLostError                  lease_lost
 """
@@ -267,6 +268,12 @@ class EventInvalidError(_CodedError):
     """An event breaks a documented rule: name, size, depth, time or values."""
 
     code = "event_invalid"
+
+
+class EventDataError(EventInvalidError):
+    """An event's data does not fit the model that was declared for it."""
+
+    code = "event_data_invalid"
 
 
 class EventKeyUnspecifiedError(_CodedError):

@@ -34,6 +34,7 @@ from inngest_django.errors import (
     StepUsageError,
 )
 from inngest_django.events import Event
+from inngest_django.functions import registry
 from inngest_django.functions.function import Function
 from inngest_django.functions.middleware import MiddlewareStack, send_through
 from inngest_django.states import OpKind
@@ -183,6 +184,8 @@ class Call:
     async def send(self, events: list[Event]) -> list[str]:
         """Send events through the client, inside the hooks of the function's middleware."""
         client = self._function.client
+        for event in events:
+            registry.check_data(event, with_value=False)
 
         async def send(many: list[Event]) -> list[str]:
             if self._calling.is_async:

@@ -10,17 +10,20 @@ from inngest_django.drivers import results
 from inngest_django.drivers.base import CallRequest, CallResponse, Discovered, Raised
 from inngest_django.drivers.calls import Call
 from inngest_django.drivers.replay import inside_branch
-from inngest_django.errors import LeaseLostError
+from inngest_django.errors import EventDataError, LeaseLostError
 from inngest_django.events import Event
+from inngest_django.functions.event_types import problem
 from inngest_django.functions.function import Function
 from inngest_django.functions.middleware import Delivery, MiddlewareStack
+from inngest_django.functions.triggers import event_types
 from inngest_django.states import OpKind
 from inngest_django.steps import current
 from inngest_django.steps.calling import DIRECT, ON_LOOP, Calling, run_now
 from inngest_django.steps.context import Context, ContextSync, replay_logger
+from inngest_django.steps.groups import Group, GroupSync
 from inngest_django.steps.interrupts import is_interrupt
 from inngest_django.steps.memos import fresh
-from inngest_django.steps.tools import Group, GroupSync, Step, StepSync
+from inngest_django.steps.tools import Step, StepSync
 
 _FAILED_STEPS = (OpKind.STEP_ERROR, OpKind.STEP_FAILED)
 
@@ -76,6 +79,8 @@ async def _respond(
     error: BaseException | None = None
     try:
         if call.memos.size == 0:
+            for event in ctx.events:
+                _check_data(function, event)
             await call.begin_new_code()
         value = await _handle(function, call, ctx)
     except BaseException as raised:
@@ -95,6 +100,16 @@ async def _respond(
         return await results.function_error(error, stack, request), error
     await call.end_new_code()
     return await results.function_result(value, function, stack, request), None
+
+
+def _check_data(function: Function, event: Event) -> None:
+    # The value is left out: this error goes to a log.
+    fault = problem(event_types(function.triggers, event.name), event.data, with_value=False)
+    if fault is not None:
+        raise EventDataError(
+            f'{fault} Function "{function.id}" was not called. Correct the sender, or let the'
+            " model accept such data and rerun this run."
+        )
 
 
 async def _handle(function: Function, call: Call, ctx: Context | ContextSync) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from inngest_django import checkpointing
 from inngest_django.errors import ConfigError, InngestError
@@ -36,6 +38,10 @@ FAILURE_SUFFIX = "-failure"
 
 Trigger = TriggerEvent | TriggerCron
 Handler = Callable[[Any], Any]
+
+
+# So that ``Function`` alone, as the Inngest SDK has it, is any function.
+_Output = TypeVar("_Output", default=Any)
 
 
 class Client(Protocol):
@@ -94,7 +100,7 @@ class FunctionOptions:
         return list(self.trigger) if isinstance(self.trigger, list) else [self.trigger]
 
 
-class Function:
+class Function(Generic[_Output]):
     """A durable function. Made by ``Inngest.create_function``; not callable itself.
 
     Attributes:
@@ -160,9 +166,10 @@ class Function:
         """Return an output as JSON-able values, by the client's serializer."""
         return self.encode(value, self.output_type)
 
-    def decode_output(self, value: Any) -> Any:
+    def decode_output(self, value: Any) -> _Output:
         """Return a stored output in the function's ``output_type``."""
-        return self.decode(value, self.output_type)
+        output: _Output = self.decode(value, self.output_type)
+        return output
 
     def encode(self, value: Any, output_type: object) -> Any:
         """Return a value as JSON-able values; as it is without type or serializer."""

@@ -14,9 +14,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from inngest_django.errors import ConfigError
+from inngest_django.errors import ConfigError, EventDataError
+from inngest_django.events import Event
+from inngest_django.functions.event_types import EventType, problem
 from inngest_django.functions.function import Function
-from inngest_django.functions.triggers import TriggerEvent, patterns
+from inngest_django.functions.triggers import TriggerEvent, event_types, patterns
 
 if TYPE_CHECKING:
     from inngest_django.expressions import ExpressionError, Filters, Program
@@ -54,12 +56,15 @@ class _Index:
         # By trigger text, so that no number of event names makes it grow.
         self.unfiltered: dict[str, list[Function]] = {}
         self.filters: dict[str, Filters[Function]] = {}
+        self.typed: dict[str, dict[str, list[EventType[Any]]]] = {}
         for function in functions.values():
             for trigger in function.triggers:
                 if isinstance(trigger, TriggerEvent):
                     self._add(function, trigger)
 
     def _add(self, function: Function, trigger: TriggerEvent) -> None:
+        if types := event_types(function.triggers, trigger.event):
+            self.typed.setdefault(trigger.event, {})[function.id] = types
         entries = self.triggers.setdefault(trigger.event, [])
         if trigger.expression is None:
             entries.append((function, trigger, None))
@@ -113,6 +118,32 @@ def discover() -> None:
         if [id(f) for f in _discovered] != list(found):
             _discovered[:] = found.values()
             _changed()
+
+
+def check_data(event: Event, *, with_value: bool) -> None:
+    """Check the data of an event that is to be sent.
+
+    Args:
+        with_value: Whether the error shows what is wrong; not where it goes to a log.
+
+    Raises:
+        EventDataError: It does not fit what a registered function declares; names event,
+            field and function.
+    """
+    for function_id, types in _current().typed.get(event.name, {}).items():
+        fault = problem(types, event.data, with_value=with_value)
+        if fault is not None:
+            raise EventDataError(f'{fault} Function "{function_id}" declares it.')
+
+
+def fitting(events: list[Event]) -> tuple[list[Event], str | None]:
+    """Return the events before the first whose data is wrong, and what is wrong with it."""
+    for index, event in enumerate(events):
+        try:
+            check_data(event, with_value=True)
+        except EventDataError as error:
+            return events[:index], f"Event {index + 1} of {len(events)} was refused: {error}"
+    return events, None
 
 
 def register(function: Function) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import cronsim
 import pydantic
@@ -13,9 +13,11 @@ import pydantic
 from inngest_django.durations import parse_duration
 from inngest_django.errors import DurationError
 from inngest_django.functions.configuration import Configuration
+from inngest_django.functions.event_types import EventType
 
 MAX_EVENT_NAME = 255
 MAX_CRON = 255
+INVOKED_EVENT = "inngest/function.invoked"
 _ZONE_PREFIXES = ("TZ=", "CRON_TZ=")
 # Any moment will do: the schedule is only checked.
 _SOME_MOMENT = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -25,12 +27,35 @@ class TriggerEvent(Configuration):
     """Starts the function for each event of a name.
 
     Attributes:
-        event: The name; ``a/*`` and ``a/b.*`` match every name with that beginning.
+        event: The name; ``a/*`` and ``a/b.*`` match every name with that beginning. Given an
+            ``EventType``, its name; the data of such events is checked.
         expression: A filter over ``event``.
     """
 
     event: str
     expression: str | None = None
+    _event_type: EventType[Any] | None = pydantic.PrivateAttr(default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, event: str | EventType[Any], expression: str | None = None
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, **fields: Any) -> None:
+            given = fields.get("event")
+            if not isinstance(given, EventType):
+                super().__init__(**fields)
+                return
+            super().__init__(**{**fields, "event": given.name})
+            self._event_type = given
+
+    @property
+    def event_type(self) -> EventType[Any] | None:
+        """The type that was given for the event, or None."""
+        return self._event_type
 
     @pydantic.field_validator("event")
     @classmethod
@@ -123,6 +148,26 @@ def patterns(event_name: str) -> Iterator[str]:
     for position, char in enumerate(event_name):
         if char in "/.":
             yield event_name[: position + 1] + "*"
+
+
+def event_types(
+    triggers: Iterable[TriggerEvent | TriggerCron], event_name: str
+) -> list[EventType[Any]]:
+    """Return the types that triggers declare for events of a name.
+
+    None are declared where a trigger without a type asks for the event too. What another
+    function invoked has no name of its own and may be of any trigger's type.
+    """
+    names = set(patterns(event_name))
+    asking = [
+        trigger
+        for trigger in triggers
+        if event_name == INVOKED_EVENT
+        or (isinstance(trigger, TriggerEvent) and trigger.event in names)
+    ]
+    types = [trigger.event_type for trigger in asking if isinstance(trigger, TriggerEvent)]
+    declared = [event_type for event_type in types if event_type is not None]
+    return declared if len(declared) == len(asking) else []
 
 
 def wire(trigger: TriggerEvent | TriggerCron) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from inngest_django.events import Event
-from inngest_django.steps.tools import Group, GroupSync, Step, StepSync
+from inngest_django.steps.groups import Group, GroupSync
+from inngest_django.steps.tools import Step, StepSync
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from inngest_django import clock
 from inngest_django.durations import MAX_HORIZON, parse_date, parse_duration
@@ -35,14 +35,17 @@ class Unset:
 UNSET = Unset()
 
 
-class Invocable(Protocol):
+_Output_co = TypeVar("_Output_co", covariant=True)
+
+
+class Invocable(Protocol[_Output_co]):
     """What ``step.invoke`` needs of a function."""
 
     @property
     def id(self) -> str:
         """The qualified id."""
 
-    def decode_output(self, value: Any) -> Any:
+    def decode_output(self, value: Any) -> _Output_co:
         """Return a stored output in the function's ``output_type``."""
 
 
@@ -217,7 +220,7 @@ class InvokeSpec(Spec):
 
     op = OpKind.INVOKE_FUNCTION
     function_id: str
-    function: Invocable | None = None
+    function: Invocable[Any] | None = None
     data: object = None
     timeout: object = None
     v: str | None = None

@@ -1,4 +1,4 @@
-"""The tools of ``ctx.step`` and ``ctx.group``.
+"""The tools of ``ctx.step``.
 
 Each method says what is asked for; the call it belongs to (``Host``) decides whether that is
 answered from a stored result, done now, or reported.
@@ -7,9 +7,8 @@ answered from a stored result, done now, or reported.
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from inngest_django.errors import StepUsageError
@@ -32,13 +31,6 @@ _Args = TypeVarTuple("_Args")
 Duration = int | dt.timedelta | str
 Date = dt.datetime | dt.date | str
 Lookback = Literal["run"] | Duration
-
-
-class ParallelMode(enum.Enum):
-    """How the branches of a parallel group advance."""
-
-    WAIT = "wait"  # In lockstep: all steps of one round end before the next begins.
-    RACE = "race"  # Each on its own.
 
 
 class Host(Protocol):
@@ -163,13 +155,13 @@ class StepSync(_Tools):
         self,
         step_id: str,
         *,
-        function: Invocable,
+        function: Invocable[_T],
         data: Mapping[str, JSON] | None = None,
         timeout: Duration | None = None,
         v: str | None = None,
-    ) -> Any:
+    ) -> _T:
         """Run another function and return its output."""
-        return run_now(self._host.meet(_invoke(step_id, function, data, timeout, v)))
+        return cast("_T", run_now(self._host.meet(_invoke(step_id, function, data, timeout, v))))
 
     def invoke_by_id(
         self,
@@ -290,13 +282,13 @@ class Step(_Tools):
         self,
         step_id: str,
         *,
-        function: Invocable,
+        function: Invocable[_T],
         data: Mapping[str, JSON] | None = None,
         timeout: Duration | None = None,
         v: str | None = None,
-    ) -> Any:
+    ) -> _T:
         """Run another function and return its output."""
-        return await self._host.meet(_invoke(step_id, function, data, timeout, v))
+        return cast("_T", await self._host.meet(_invoke(step_id, function, data, timeout, v)))
 
     async def invoke_by_id(
         self,
@@ -321,43 +313,13 @@ class Step(_Tools):
         return cast("list[str]", result)
 
 
-class GroupSync:
-    """The group tools of a plain function."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    def parallel(
-        self,
-        callables: Iterable[Callable[[], _T]],
-        parallel_mode: ParallelMode = ParallelMode.WAIT,
-    ) -> tuple[_T, ...]:
-        """Run the steps of several branches independently; return their results in order."""
-        return run_now(self._host.parallel(_branches(callables), is_race=_is_race(parallel_mode)))
-
-
-class Group:
-    """The group tools of an async function."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def parallel(
-        self,
-        callables: Iterable[Callable[[], Awaitable[_T]]],
-        parallel_mode: ParallelMode = ParallelMode.WAIT,
-    ) -> tuple[_T, ...]:
-        """Run the steps of several branches independently; return their results in order."""
-        return await self._host.parallel(_branches(callables), is_race=_is_race(parallel_mode))
-
-
 def _listed(events: Event | list[Event]) -> list[Event]:
     return [events] if isinstance(events, Event) else list(events)
 
 
 def _invoke(
     step_id: str,
-    function: Invocable,
+    function: Invocable[Any],
     data: Mapping[str, JSON] | None,
     timeout: Duration | None,
     v: str | None,
@@ -381,23 +343,3 @@ def _qualified(host: Host, step_id: str, app_id: str | None, function_id: str) -
     if not isinstance(function_id, str) or not function_id:
         raise StepUsageError(f'Step "{step_id}" needs the id of a function, got {function_id!r}.')
     return f"{host.app_id if app_id is None else app_id}-{function_id}"
-
-
-def _branches(callables: Iterable[Callable[[], Any]]) -> tuple[Callable[[], Any], ...]:
-    try:
-        branches = tuple(callables)
-    except TypeError:
-        branches = (callables,)  # type: ignore[assignment]  # named by the error below
-    for branch in branches:
-        if not callable(branch):
-            raise StepUsageError(
-                f"ctx.group.parallel takes callables without arguments, got {branch!r}."
-                " Wrap a step call in a lambda or functools.partial."
-            )
-    return branches
-
-
-def _is_race(mode: ParallelMode) -> bool:
-    if not isinstance(mode, ParallelMode):
-        raise StepUsageError(f"parallel_mode must be a ParallelMode, got {mode!r}.")
-    return mode is ParallelMode.RACE

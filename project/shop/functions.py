@@ -134,7 +134,7 @@ async def compute_square(ctx: Context) -> dict[str, int]:
 async def main_function(ctx: Context) -> str:
     """Say what the square of a number is."""
     number = ctx.event.data["number"]
-    result: Data = await ctx.step.invoke(
+    result = await ctx.step.invoke(
         "compute-square", function=compute_square, data={"number": number}
     )
     return f"Square of {number} is {result['square']}."
@@ -189,15 +189,13 @@ def choose_carrier(ctx: ContextSync) -> str:
     rates = {"north": 9.5, "south": 7.25, "east": 8.0}
 
     def ask(carrier: str) -> float:
-        return rates[carrier]
+        return ctx.step.run(f"ask {carrier}", lambda: rates[carrier])
 
     def book(carrier: str) -> str:
         Order.objects.filter(number=order["order"]).update(carrier=carrier)
         return carrier
 
-    quotes = ctx.group.parallel(
-        tuple(functools.partial(ctx.step.run, f"ask {name}", ask, name) for name in rates)
-    )
+    quotes = ctx.group.parallel([functools.partial(ask, name) for name in rates])
     cheapest = min(zip(quotes, rates, strict=True))[1]
     return ctx.step.run("book", book, cheapest)
 

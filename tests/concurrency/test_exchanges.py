@@ -8,7 +8,7 @@ import pytest
 
 from inngest_django.engine import cancellation, executor, hot_path, transactions
 from inngest_django.models import Job, Run, Step
-from inngest_django.steps.tools import ParallelMode
+from inngest_django.steps.groups import ParallelMode
 from tests.concurrency.stage import Stage
 from tests.engine.support import Engine, assert_sound
 

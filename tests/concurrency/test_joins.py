@@ -13,7 +13,7 @@ from inngest_django.engine import cancellation, executor, hot_path, memo_cache
 from inngest_django.errors import StepError
 from inngest_django.models import Job, Run
 from inngest_django.states import STEP_SETTLED
-from inngest_django.steps.tools import ParallelMode
+from inngest_django.steps.groups import ParallelMode
 from tests.concurrency.stage import Stage
 from tests.engine.support import Engine, assert_sound
 

@@ -25,7 +25,7 @@ from inngest_django.errors import StepError
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
 from inngest_django.models import Attempt, Event, Job, Run, Step, Wait, WaitKey
-from inngest_django.steps.tools import ParallelMode
+from inngest_django.steps.groups import ParallelMode
 from tests.engine.support import Engine, assert_sound, steps_of
 
 TRIGGER = TriggerEvent(event="test/started")

@@ -14,7 +14,7 @@ from typing import Any
 
 from inngest_django.errors import NonRetriableError, StepError
 from inngest_django.events import Event
-from inngest_django.steps.tools import ParallelMode
+from inngest_django.steps.groups import ParallelMode
 
 FAR = 2 * 24 * 3600.0  # Longer than anything else takes: a loser's sleep.
 FOREVER = 99

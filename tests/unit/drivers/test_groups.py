@@ -11,7 +11,7 @@ from inngest_django.events import Event
 from inngest_django.functions.function import Function
 from inngest_django.ids import hash_step_id
 from inngest_django.states import OpKind
-from inngest_django.steps.tools import ParallelMode
+from inngest_django.steps.groups import ParallelMode
 from tests.unit.drivers.harness import Engine, run, value_of
 from tests.unit.drivers.support import both, function, make_client
 
