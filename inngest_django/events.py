@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,17 @@ class Event(pydantic.BaseModel):
     @classmethod
     def _empty_data(cls, value: object) -> object:
         return value or {}
+
+    @pydantic.field_validator("data", "user", mode="before")
+    @classmethod
+    def _no_decimals(cls, value: object) -> object:
+        # Made a float of, it would come back as another number than was sent.
+        for key, one in value.items() if isinstance(value, Mapping) else ():
+            if isinstance(one, decimal.Decimal):
+                raise ValueError(  # noqa: TRY004 - the only one that pydantic reports
+                    f"{key!r} is {one!r}, which is not JSON; send str() of it"
+                )
+        return value
 
     @pydantic.model_serializer(mode="wrap")
     def _without_unset(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -7,6 +7,7 @@ escapes, so that no database refuses them in the middle of a caller's transactio
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 
@@ -18,6 +19,16 @@ def dumps(value: object) -> str:
         RecursionError: The value is nested too deeply.
     """
     return _encoder.encode(value)
+
+
+def is_storable(text: str) -> bool:
+    """Whether a text column takes it as it is: no NUL, and no half of a surrogate pair."""
+    return _UNSTORABLE.search(text) is None
+
+
+def storable(text: str) -> str:
+    """Return a text for people, with a mark in the place of what no text column takes."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def utf8_size(value: object) -> int:
@@ -42,6 +53,7 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not a JSON value")
 
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Made once: the functions of ``json`` make one for each call that has options.
 _encoder = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)

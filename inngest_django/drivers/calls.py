@@ -37,6 +37,7 @@ from inngest_django.events import Event
 from inngest_django.functions import registry
 from inngest_django.functions.function import Function
 from inngest_django.functions.middleware import MiddlewareStack, send_through
+from inngest_django.serialization import is_storable
 from inngest_django.states import OpKind
 from inngest_django.steps.calling import Calling
 from inngest_django.steps.interrupts import Interrupt, is_interrupt
@@ -114,6 +115,11 @@ class Call:
             raise StepUsageError(
                 f'A step id in function "{self._function.id}" must be a string,'
                 f" got {spec.step_id!r}."
+            )
+        if not is_storable(spec.step_id):
+            raise StepUsageError(
+                f'Step id {spec.step_id!r} in function "{self._function.id}" holds a NUL or half'
+                " of a surrogate pair, which no database stores. Choose another id."
             )
         if self.is_over:
             self._unwind(branch, spec.step_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from inngest_django.engine import hot_path, runs, transactions
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import LockedRun
+from inngest_django.serialization import storable
 from inngest_django.states import RUN_LIVE, RunStatus
 
 
@@ -19,7 +20,7 @@ def cancel(run_id: str, *, reason: str = "") -> bool:
             run = hot_path.lock_run(cursor, run_id)
             if run is None or run.status not in RUN_LIVE:
                 return False
-            execute_after_commit(close(run, reason=reason))
+            execute_after_commit(close(run, reason=storable(reason)))
             return True
 
     return transactions.retrying(work)

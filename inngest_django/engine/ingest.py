@@ -14,7 +14,7 @@ from inngest_django.errors import EventInvalidError
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.models import Event
 from inngest_django.models.fields import JSONText
-from inngest_django.serialization import depth, dumps, utf8_size
+from inngest_django.serialization import depth, dumps, is_storable, utf8_size
 
 MAX_NAME = 512
 MAX_ID = 512
@@ -143,7 +143,7 @@ def _check_text(field: str, value: str, *, limit: int) -> None:
         raise EventInvalidError(
             f"Event {field} has {len(value)} characters, over the limit of {limit}."
         )
-    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if not is_storable(value):
         raise EventInvalidError(
             f"Event {field} {value!r} holds a NUL or a lone surrogate, which no database stores."
         )

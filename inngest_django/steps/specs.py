@@ -18,7 +18,7 @@ from inngest_django.errors import (
     StepUsageError,
 )
 from inngest_django.events import Event
-from inngest_django.serialization import dumps
+from inngest_django.serialization import dumps, is_storable
 from inngest_django.states import OpKind
 
 MAX_VALUE_BYTES = 4 * 1024 * 1024
@@ -174,6 +174,7 @@ class WaitSpec(Spec):
                 f"{site.of('event', self.step_id)} must be the name of an event,"
                 f" 1 to {_MAX_EVENT_NAME} characters, got {self.event!r}."
             )
+        _check_storable(self.event, site.of("event", self.step_id))
         timeout = parse_duration(self.timeout, what=site.of("timeout", self.step_id))
         return {
             "event": self.event,
@@ -191,6 +192,7 @@ class WaitSpec(Spec):
                 f"{what} must be text, got {self.if_exp!r}."
                 ' Write an expression such as "event.data.id == async.data.id".'
             )
+        _check_storable(self.if_exp, what)
         # Late, because compiling loads the parser, which most calls never need.
         from inngest_django import expressions
 
@@ -239,6 +241,7 @@ class InvokeSpec(Spec):
         timeout_ms = None
         if self.timeout is not None:
             timeout_ms = to_ms(parse_duration(self.timeout, what=site.of("timeout", self.step_id)))
+        _check_storable(self.function_id, site.of("function_id", self.step_id))
         # "payload" is where middleware of the SDK looks for the data to encrypt.
         payload: dict[str, Any] = {"data": dict(data)}
         if self.v is not None:
@@ -280,6 +283,14 @@ def _check_size(value: object, what: str) -> None:
         raise LimitExceededError(
             f"{what} has {size} bytes, over the limit of {MAX_VALUE_BYTES}."
             " Store the data elsewhere and pass a reference."
+        )
+
+
+def _check_storable(text: str, what: str) -> None:
+    if not is_storable(text):
+        raise StepUsageError(
+            f"{what} holds a NUL or half of a surrogate pair, which no database stores,"
+            f" got {text!r}."
         )
 
 
