@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from inngest_django import clock
@@ -155,3 +155,43 @@ def test_project_statements_are_not_prepared(transactional_db: None) -> None:
 @pytest.mark.sqlite
 def test_sqlite_has_nothing_to_prepare(transactional_db: None) -> None:
     assert not wire.can_prepare()
+
+
+@pytest.mark.postgres
+def test_statements_are_prepared_again_when_the_server_forgot_them(transactional_db: None) -> None:
+    Counter.objects.update_or_create(id=1, defaults={"last_seq": 1})
+    statements = (
+        ("UPDATE inngest_counter SET last_seq = last_seq + %s WHERE id = 1", (1,)),
+        ("SELECT last_seq FROM inngest_counter WHERE id = %s", (1,)),
+    )
+    assert wire.exchange(*statements) == [(2,)]
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+    assert wire.exchange(*statements) == [(3,)]
+
+
+@pytest.mark.postgres
+def test_large_values_pass_in_both_directions(transactional_db: None) -> None:
+    text = "é" * 4_000_000
+
+    rows = wire.exchange(("SELECT %s::text", (text,)), ("SELECT %s::text, NULL", (text,)))
+
+    assert rows == [(text, None)]
+
+
+@pytest.mark.postgres
+def test_a_session_that_ended_is_an_operational_error(transactional_db: None) -> None:
+    wire.fetch("SELECT 1 WHERE %s::int = 1", (1,))
+    [(pid,)] = wire.fetch("SELECT pg_backend_pid()", ())
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    finally:
+        other.close()
+
+    with pytest.raises(OperationalError):
+        wire.fetch("SELECT 1 WHERE %s::int = 1", (1,))
+
+    assert wire.fetch("SELECT 1 WHERE %s::int = 1", (1,)) == [(1,)]

@@ -8,7 +8,7 @@ without touching them. Both dialects know ``RETURNING``.
 ``settling``   outcome, one statement each, for any outcome on any database
 ``exchanges``  outcome, all statements in one round trip, for the commonest on PostgreSQL
 ``due``        the tick
-``wire``       how they reach the server: prepared, together
+``wire``       how they reach the server: prepared, together (``prepared``: over libpq)
 """
 
 from __future__ import annotations

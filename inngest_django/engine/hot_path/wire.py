@@ -7,16 +7,15 @@ halves what a step costs. Django's own cursors send text and prepare nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
 from inngest_django import clock
 from inngest_django.engine import transactions
-
-Statement = tuple[str, Sequence[Any]]
-Rows = list[tuple[Any, ...]]
+from inngest_django.engine.hot_path import prepared
+from inngest_django.engine.hot_path.prepared import Rows, Statement
 
 
 def can_prepare() -> bool:
@@ -47,10 +46,7 @@ def fetch(text: str, params: Sequence[Any]) -> Rows:
         with transactions.connection().cursor() as cursor:
             cursor.execute(text, params)
             return list(cursor.fetchall())
-    with _prepared() as (raw, cursor_of):
-        cursor = cursor_of(raw)
-        cursor.execute(text, params, prepare=True)
-        return list(cursor.fetchall())
+    return _run_prepared(((text, params),))[0]
 
 
 def write(text: str, params: Sequence[Any]) -> int:
@@ -59,10 +55,7 @@ def write(text: str, params: Sequence[Any]) -> int:
         with transactions.write() as cursor:
             cursor.execute(text, params)
             return int(cursor.rowcount)
-    with _prepared() as (raw, cursor_of):
-        cursor = cursor_of(raw)
-        cursor.execute(text, params, prepare=True)
-        return int(cursor.rowcount)
+    return _run_prepared(((text, params),))[1]
 
 
 def exchange(*statements: Statement) -> Rows:
@@ -72,31 +65,21 @@ def exchange(*statements: Statement) -> Rows:
     """
     if not can_prepare():
         return _exchange_text(statements)
-    with _prepared() as (raw, cursor_of):
-        cursors = [cursor_of(raw) for _ in statements]
-        with raw.pipeline():
-            # Outside a transaction a pipeline is one, up to its end.
-            for cursor, (text, params) in zip(cursors, statements, strict=True):
-                cursor.execute(text, params, prepare=True)
-        return list(cursors[-1].fetchall())
+    return _run_prepared(statements)[0]
 
 
-@contextlib.contextmanager
-def _prepared() -> Iterator[tuple[Any, Any]]:
+def _run_prepared(statements: Sequence[Statement]) -> tuple[Rows, int]:
     held = transactions.connection()
-    held.ensure_connection()
-    raw = held.connection
-    threshold, raw.prepare_threshold = raw.prepare_threshold, 0
+    if held.connection is None:
+        held.ensure_connection()
     try:
         with held.wrap_database_errors:
-            yield raw, held.Database.Cursor
-    except (DatabaseError, InterfaceError):
-        # What the client believes to be prepared may not be after a message broke off.
+            return prepared.run(held.connection, statements, held.Database)
+    except BaseException:
+        # What the server has prepared, and where it stands, is not known after a message
+        # broke off. A time limit or a signal can break it off too.
         held.close()
         raise
-    finally:
-        with contextlib.suppress(InterfaceError):
-            raw.prepare_threshold = threshold
 
 
 def _exchange_text(statements: Sequence[Statement]) -> Rows:
