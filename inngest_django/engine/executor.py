@@ -48,6 +48,8 @@ UNKNOWN_FUNCTION_DELAY = dt.timedelta(seconds=5)
 # so what keeps dying is the function's own code between its steps.
 _MAX_ENTRY_LOSSES = 5
 _USER_CODE = (JobKind.ENTER, JobKind.STEP)
+# Characters of a result up to which it is kept decoded.
+_KEPT_DECODED = 1024
 # A job refused because it is due within this many seconds is hinted again.
 _SOON = 2.0
 
@@ -73,14 +75,30 @@ def execute(job_id: int) -> None:
         _hint_if_early(job_id)
         return
     crash_points.reach("lease.taken")
+    own_jobs: tuple[tuple[int, int], ...] = ()
+    entry_id = None
     with leases.holding(job_id, token, leased_at=asked_at, ttl=ttl) as lease:
         if leased.kind in _USER_CODE:
             own_jobs = _call(leased, lease)
+        elif leased.kind is JobKind.SLEEP:
+            entry_id = timers.wake(leased)
         else:
             timers.work(leased.job_id, leased.token)
-            own_jobs = ()
     for own_id, own_token in own_jobs:
         timers.work(own_id, own_token)
+    if entry_id is not None:
+        _go_on(entry_id, leased.function_id)
+
+
+def _go_on(job_id: int, function_id: str) -> None:
+    """Do the entry that follows a sleep under a lease of its own: a message less.
+
+    A sleep ran nobody's code, so this is still one new step body for the task.
+    """
+    if leases.is_draining():
+        hints.execute([JobHint(job_id, function_id)])
+    else:
+        execute(job_id)
 
 
 def _hint_if_early(job_id: int) -> None:
@@ -98,11 +116,9 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
         return ()
     rows = memo_cache.steps_of(leased)
     target = _target(leased, rows)
-    if leased.kind is JobKind.STEP:
-        if target is None:
-            logger.warning("job without an open step", extra={"job_id": leased.job_id})
-            return ()
-        hot_path.begin_step(leased.step_id or 0, leased.job_id, leased.token)
+    if leased.kind is JobKind.STEP and target is None:
+        logger.warning("job without an open step", extra={"job_id": leased.job_id})
+        return ()
     recorder = checkpoints.Recorder(leased, lease, function)
     request = _request(leased, lease, rows, function, target=target)
     if recorder.is_wanted():
@@ -213,14 +229,20 @@ def _request(
 
 
 def _memo(row: StepRow) -> StepMemo:
+    if row.memo is not None:
+        return row.memo
     error: Any = None if row.error is None else loads(row.error)
-    return StepMemo(
+    memo = StepMemo(
         hashed_id=row.hashed_id,
         op=row.op,
         value=None if row.output is None else loads(row.output),
         error=error,
         revision=row.revision or 0,
     )
+    # Rows stay in memory between calls. Decoded, a large value may weigh ten times its text.
+    if len(row.output or "") <= _KEPT_DECODED:
+        row.memo = memo
+    return memo
 
 
 def _events(leased: Leased) -> tuple[dict[str, Any], ...]:

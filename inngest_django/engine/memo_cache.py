@@ -9,8 +9,8 @@ from __future__ import annotations
 import collections
 import threading
 
-from inngest_django.engine.hot_path import Leased, NewStep, StepRow, load_steps
-from inngest_django.states import STEP_SETTLED
+from inngest_django.engine.hot_path import Leased, NewStep, StepRow, begin_and_load, load_steps
+from inngest_django.states import STEP_SETTLED, JobKind
 
 MAX_RUNS = 256
 MAX_CHARACTERS = 64 * 1024 * 1024
@@ -32,7 +32,10 @@ _characters = 0
 
 
 def steps_of(leased: Leased) -> list[StepRow]:
-    """Return all steps of a leased job's run, settled ones from memory where possible."""
+    """Return all steps of a leased job's run, settled ones from memory where possible.
+
+    The step that the job is there for begins with that.
+    """
     global _characters
     with _lock:
         known = _runs.pop(leased.run_id, None) or _Known()
@@ -40,7 +43,9 @@ def steps_of(leased: Leased) -> list[StepRow]:
     # Nothing settled since, and nothing open: there is nothing to read.
     is_current = known.revision == leased.revision and not leased.has_open_pieces
     loaded = []
-    if not is_current or leased.step_id is not None:
+    if leased.kind is JobKind.STEP:
+        loaded = begin_and_load(leased, after=known.revision)
+    elif not is_current:
         loaded = load_steps(leased.run_id, after=known.revision)
     open_rows = []
     for row in loaded:

@@ -12,7 +12,7 @@ from django.db.models import F
 from inngest_django import conf, ids
 from inngest_django.drivers.base import Op
 from inngest_django.durations import MAX_HORIZON
-from inngest_django.engine import hot_path, ingest, leases, runs, waits
+from inngest_django.engine import hot_path, ingest, leases, runs, transactions, waits
 from inngest_django.engine.hints import JobHint
 from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue, InngestError, error_value
@@ -54,6 +54,8 @@ def write(cursor: Any, run: LockedRun, leased: Leased, ops: Sequence[Op]) -> Pla
             fresh.append(op)
         else:
             plan.has_pieces = plan.has_pieces or row.is_open
+    if _plan_at_once(cursor, run, leased, fresh, existing, plan):
+        return plan
     fresh = _without_unknown_targets(cursor, run, fresh, plan)
     steps = _write_steps(run, fresh, existing)
     _write_jobs(run, leased, steps, plan)
@@ -65,6 +67,39 @@ def write(cursor: Any, run: LockedRun, leased: Leased, ops: Sequence[Op]) -> Pla
         if plan.error is not None:
             break
     return plan
+
+
+def _plan_at_once(
+    cursor: Any,
+    run: LockedRun,
+    leased: Leased,
+    ops: Sequence[Op],
+    existing: Mapping[str, Step],
+    plan: Plan,
+) -> bool:
+    """Record a group of nothing but new bodies in one statement; False when it is more."""
+    if not transactions.is_postgresql() or not ops:
+        return False
+    if any(op.kind is not OpKind.STEP_PLANNED or op.hashed_id in existing for op in ops):
+        return False
+    job_ids = hot_path.plan_steps(
+        cursor,
+        run,
+        function_id=leased.function_id,
+        steps=[
+            (
+                op.hashed_id,
+                op.name,
+                op.index,
+                op.mode,
+                None if op.input is None else dumps(op.input),
+            )
+            for op in ops
+        ],
+    )
+    plan.has_pieces = True
+    plan.hints += [JobHint(job_id, leased.function_id) for job_id in job_ids]
+    return True
 
 
 def plan_retry(run: LockedRun, op: Op) -> Step:

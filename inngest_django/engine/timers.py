@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from inngest_django import signals
 from inngest_django.engine import (
     crash_points,
     hot_path,
@@ -17,7 +18,7 @@ from inngest_django.engine import (
 )
 from inngest_django.engine.cancellation import close as cancel_run
 from inngest_django.engine.hints import JobHint, execute_after_commit
-from inngest_django.engine.hot_path import LockedRun
+from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue
 from inngest_django.models import Job, Run, Step, Wait, WaitKind, WaitStatus
 from inngest_django.serialization import dumps
@@ -49,6 +50,30 @@ def work(job_id: int, token: int) -> None:
 
     transactions.retrying(settle)
     crash_points.reach("timer.committed")
+
+
+def wake(leased: Leased) -> int | None:
+    """End a leased sleep, in one round trip where that can be done.
+
+    Returns:
+        The job of the run's entry, for this task to go on with; None when there is none or
+        its hint was published.
+    """
+    written = None
+    if not signals.step_ended.has_listeners():  # They are told the name, which is not here.
+        crash_points.reach("timer.start")
+        written = transactions.retrying(lambda: _wake_at_once(leased))
+    if written is None:
+        work(leased.job_id, leased.token)
+        return None
+    crash_points.reach("timer.committed")
+    return written[0]
+
+
+def _wake_at_once(leased: Leased) -> tuple[int | None, int] | None:
+    if not hot_path.can_exchange():
+        return None
+    return hot_path.settle_and_join(leased, status=StepStatus.COMPLETED, output=None, error=None)
 
 
 def _settle_sleep(cursor: Any, run: LockedRun, job: Job) -> list[JobHint]:

@@ -22,6 +22,7 @@ from inngest_django.engine.hot_path.exchanges import (
     settle_and_join,
 )
 from inngest_django.engine.hot_path.leasing import (
+    begin_and_load,
     decoded_ids,
     due_in,
     lease,
@@ -46,7 +47,6 @@ from inngest_django.engine.hot_path.rows import (
 )
 from inngest_django.engine.hot_path.settling import (
     begin_run,
-    begin_step,
     bump,
     delete_job,
     holds_lease,
@@ -55,6 +55,7 @@ from inngest_django.engine.hot_path.settling import (
     keep_lease,
     lock_run,
     must_enter,
+    plan_steps,
     reschedule,
     settle_step,
 )
@@ -68,8 +69,8 @@ __all__ = [
     "NewStep",
     "StepRow",
     "as_param",
+    "begin_and_load",
     "begin_run",
-    "begin_step",
     "bump",
     "can_exchange",
     "complete_run",
@@ -89,6 +90,7 @@ __all__ = [
     "lookahead",
     "mark_draining",
     "must_enter",
+    "plan_steps",
     "record_and_enter",
     "record_and_go_on",
     "renew",

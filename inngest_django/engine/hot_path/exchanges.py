@@ -14,6 +14,7 @@ from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.leasing import LIVE
 from inngest_django.engine.hot_path.moments import HINT_GRACE, now_plus
+from inngest_django.engine.hot_path.prepared import Rows
 from inngest_django.engine.hot_path.rows import Leased, NewStep
 from inngest_django.engine.hot_path.settling import (
     INSERT_STEP,
@@ -187,6 +188,6 @@ def _started(step: NewStep) -> tuple[str, tuple[dt.datetime, ...]]:
     return "%s::timestamptz", (step.started_at,)
 
 
-def _exchange(leased: Leased, text: str, params: tuple[Any, ...]) -> wire.Rows:
+def _exchange(leased: Leased, text: str, params: tuple[Any, ...]) -> Rows:
     """Lock the run, then run the statement; one transaction, one round trip."""
     return wire.exchange((_LOCK, (leased.run_id,)), (text, params))

@@ -9,10 +9,16 @@ from inngest_django import conf
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import now_plus
+from inngest_django.engine.hot_path.prepared import Rows, Statement
 from inngest_django.engine.hot_path.rows import EventRow, Leased, StepRow
+from inngest_django.engine.hot_path.settling import begin_statement
 from inngest_django.engine.retries import MAX_FREE_LOSSES
 from inngest_django.serialization import loads
 from inngest_django.states import RUN_LIVE, JobKind, OpKind, RunStatus, StepStatus
+
+# Faster than the enumerations' own look-up, for what is read by the hundred.
+_OPS = {op.value: op for op in OpKind}
+_STATUSES = {status.value: status for status in StepStatus}
 
 LIVE = ", ".join(f"'{status}'" for status in sorted(RUN_LIVE))
 
@@ -114,6 +120,18 @@ def decoded_ids(text: str | None) -> list[str] | None:
     return value if isinstance(value, list) else None
 
 
+def begin_and_load(leased: Leased, *, after: int = 0) -> list[StepRow]:
+    """Begin the planned step of a leased job, and load as ``load_steps`` does.
+
+    Together, where that can be done: a round trip less for each step of a group.
+    """
+    begin = begin_statement(leased.step_id or 0, leased.job_id, leased.token)
+    if not wire.can_prepare():
+        wire.write(*begin)
+        return load_steps(leased.run_id, after=after)
+    return _step_rows(wire.exchange(begin, _load_statement(leased.run_id, after)))
+
+
 def load_steps(run_id: str, *, after: int = 0) -> list[StepRow]:
     """Return the open steps of a run, and those settled after a revision.
 
@@ -121,14 +139,21 @@ def load_steps(run_id: str, *, after: int = 0) -> list[StepRow]:
     ORM form: ``Step.objects.filter(run_id=run_id).filter(Q(revision=None) |
     Q(revision__gt=after))``.
     """
+    return _step_rows(wire.fetch(*_load_statement(run_id, after)))
+
+
+def _load_statement(run_id: str, after: int) -> Statement:
     newer = "AND (revision IS NULL OR revision > %s)" if after else ""
-    rows = wire.fetch(
+    return (
         "SELECT id, hashed_id, op, status, output, error, revision FROM inngest_step"
         f" WHERE run_id = %s {newer}",
         (run_id, after) if after else (run_id,),
     )
+
+
+def _step_rows(rows: Rows) -> list[StepRow]:
     return [
-        StepRow(row[0], row[1], OpKind(row[2]), StepStatus(row[3]), row[4], row[5], row[6])
+        StepRow(row[0], row[1], _OPS[row[2]], _STATUSES[row[3]], row[4], row[5], row[6])
         for row in rows
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 
+from inngest_django.drivers.base import StepMemo
 from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 
 
@@ -50,9 +51,13 @@ class EventRow:
     version: str | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class StepRow:
-    """A step as stored; ``output`` and ``error`` are JSON text."""
+    """A step as stored; ``output`` and ``error`` are JSON text.
+
+    Attributes:
+        memo: What a driver gets of it, once that was made; never changed, like the row.
+    """
 
     id: int
     hashed_id: str
@@ -61,6 +66,7 @@ class StepRow:
     output: str | None
     error: str | None
     revision: int | None
+    memo: StepMemo | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
