@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import secrets
 
@@ -29,6 +30,7 @@ def new_token() -> int:
     return secrets.randbits(62) | 1
 
 
+@functools.lru_cache(maxsize=4096)
 def hash_step_id(step_id: str, index: int) -> str:
     """Return the stored id of a step: SHA-1 hex of ``id``, or of ``id:index`` when repeated.
 

@@ -18,7 +18,6 @@ from inngest_django.drivers.replay import (
     StepIds,
     body_now,
     branch_now,
-    inside_branch,
 )
 from inngest_django.drivers.results import (
     Attempts,
@@ -126,7 +125,9 @@ class Call:
         hashed_id, index = self._ids.take(spec.step_id)
         memo = self.memos.take(hashed_id)
         if memo is not None:
-            return await self._recall(spec, hashed_id, memo, branch)
+            if self.memos.is_consumed:
+                await self.begin_new_code()
+            return self._recall(spec, hashed_id, memo, branch)
         self._skip_unless_wanted(spec.step_id, hashed_id, branch)
         self._guard(branch, spec.step_id)
         self._check_limit(hashed_id, branch, spec.step_id)
@@ -290,10 +291,8 @@ class Call:
         branch = self._branch()
         self._unwind(branch, branch.unwound_at or "")
 
-    async def _recall(self, spec: Spec, hashed_id: str, memo: Memo, branch: Branch) -> Any:
+    def _recall(self, spec: Spec, hashed_id: str, memo: Memo, branch: Branch) -> Any:
         branch.decided_at = max(branch.decided_at, memo.revision)
-        if self.memos.is_consumed:
-            await self.begin_new_code()
         if hashed_id == self._newest:
             # What follows the newest result never ran, also when results of steps that
             # left the code stay behind; in a group, other branches still replay.
@@ -362,8 +361,15 @@ class Call:
     ) -> Exception | None:
         """Call one branch; return the error it raised, or None when it stopped or returned."""
         try:
-            with inside_branch(self, branch):
-                values.append(await self._calling.settled(callable_()))
+            # Not ``inside_branch``: in a wide group this is most of what an entry does.
+            token = branch_now.set((self, branch))
+            try:
+                value = callable_()
+                if self._calling.is_async:
+                    value = await self._calling.settled(value)
+            finally:
+                branch_now.reset(token)
+            values.append(value)
         except BaseException as error:
             if is_interrupt(error):
                 if self.is_over:
