@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db.models import BigIntegerField, Func
 from django.db.models.functions import Now
 
 from inngest_django import clock, conf, ids
@@ -102,8 +102,18 @@ def _row(event: IncomingEvent) -> Event:
     )
 
 
-def _now_ms() -> int:
-    return int(clock.now().timestamp() * 1000) if clock.is_moved() else time.time_ns() // 1_000_000
+def _now_ms() -> Any:
+    """Return what a write puts into ``ts`` when no author gave one.
+
+    The database's now, too: a later ``ts`` delays runs, and the host's clock may be ahead.
+    """
+    if transactions.is_postgresql() and not clock.is_moved():
+        return Func(
+            Now(),
+            template="(extract(epoch FROM %(expressions)s) * 1000)::bigint",
+            output_field=BigIntegerField(),
+        )
+    return int(clock.now().timestamp() * 1000)
 
 
 def _encode(event: IncomingEvent) -> tuple[str, str | None]:
