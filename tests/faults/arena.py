@@ -46,17 +46,30 @@ class Arena:
         self.folder = Path(settings.VAR_DIR) / "faults"
         self._env: dict[str, str] = {}
         self._inngest: dict[str, object] = {}
+        self._options: dict[str, Any] = {}
         self.restarts = 0
 
     # Worker ----------------------------------------------------------------------------
 
-    def start_worker(self, env: Mapping[str, str] | None = None, **inngest: object) -> Process:
-        """Stop the worker, if there is one, and start one with this in its environment."""
+    def start_worker(
+        self,
+        env: Mapping[str, str] | None = None,
+        *,
+        options: Sequence[str] = (),
+        concurrency: int = 2,
+        **inngest: object,
+    ) -> Process:
+        """Stop the worker, if there is one, and start one with this in its environment.
+
+        Args:
+            options: Of ``celery worker``.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._env = {injection.FOLDER: str(self.folder), **(env or {})}
         self._inngest = {"LEASE_TTL": f"{LEASE_TTL:g}s", **inngest}
+        self._options = {"options": options, "concurrency": concurrency}
         self.kill_worker()
-        return self.stack.start_worker(inngest=self._inngest, env=self._env)
+        return self.stack.start_worker(inngest=self._inngest, env=self._env, **self._options)
 
     def kill_worker(self) -> None:
         """End the worker in the quickest way; these tests show that it does no harm."""
@@ -72,7 +85,7 @@ class Arena:
                 worker.kill()
                 self.last_words = worker.output()
             self.restarts += 1
-            self.stack.start_worker(inngest=self._inngest, env=self._env)
+            self.stack.start_worker(inngest=self._inngest, env=self._env, **self._options)
 
     @property
     def worker(self) -> Process:

@@ -10,6 +10,7 @@ in its environment it does nothing.
 * ``INNGEST_TEST_HINTS`` is ``drop`` (what the engine publishes after its commits vanishes,
   the tick's own hints do not), ``triple``, or ``late`` (each hint ten times, out of order,
   each up to three seconds late).
+* ``INNGEST_TEST_SKEW`` is by how many seconds this host's clock is wrong.
 * ``INNGEST_TEST_MISTAKE`` takes a rule out of the engine, to show that the checker notices:
   ``lease`` (jobs are taken whoever holds them) or ``enter`` (no entry follows a step).
 """
@@ -17,6 +18,7 @@ in its environment it does nothing.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import random
 import signal
@@ -32,6 +34,7 @@ from inngest_django.engine.hot_path import leasing
 FOLDER = "INNGEST_TEST_FAULTS"
 HINTS = "INNGEST_TEST_HINTS"
 MISTAKE = "INNGEST_TEST_MISTAKE"
+SKEW = "INNGEST_TEST_SKEW"
 
 
 def arm(folder: Path, point: str, *, after: int = 0) -> None:
@@ -167,6 +170,13 @@ def _install() -> None:
         hints._route = lambda: None
     elif mode in _BROKERS:
         hints.install(_BROKERS[mode](hints.install(hints._Nobody())))
+    if os.environ.get(SKEW):
+        import time_machine
+
+        # Moves what tells the time of day, in this process and those it forks, and leaves the
+        # monotonic clock and every wait alone; libfaketime makes waits longer, too.
+        now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(os.environ[SKEW]))
+        time_machine.travel(now, tick=True).start()
     if os.environ.get(MISTAKE):
         _MISTAKES[os.environ[MISTAKE]]()
 
