@@ -95,8 +95,15 @@ def test_workers_of_two_releases_take_turns(
             for _ in range(8):
                 engine.advance(dt.timedelta(minutes=30))
         run.refresh_from_db()
-        assert run.status == "completed", (seed, run.error)
         assert_sound(run)
+        if run.status == "failed":
+            # As the SDK has it: a worker that was to run a branch which its code does not have
+            # met the step behind the group first. The run ends, and says so.
+            assert change.startswith("branch"), (seed, run.error)
+            assert run.error["code"] == "step_unexpected"
+            assert set(releases.calls.values()) <= {1}
+            continue
+        assert run.status == "completed", (seed, run.status)
         # What either release did is done once; a step of both is not done again by the other.
         assert set(releases.calls.values()) <= {1}, (seed, releases.calls)
         assert run.output in (releases.names(1), releases.names(2))
