@@ -10,7 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
 from django.utils import timezone
 
 from inngest_django import clock
@@ -49,6 +56,24 @@ def write() -> Iterator[Any]:
         if held.vendor == "sqlite" and getattr(held, "transaction_mode", None) != "IMMEDIATE":
             cursor.execute("UPDATE inngest_pulse SET id = id WHERE id = 0")
         yield cursor
+
+
+@contextlib.contextmanager
+def all_rolled_back() -> Iterator[None]:
+    """Undo what the block writes, in every database; its on-commit callbacks never run.
+
+    Databases that cannot be opened are left out: nobody can write there either.
+    """
+    with contextlib.ExitStack() as stack:
+        for name in connections:
+            try:
+                connections[name].ensure_connection()
+            # Test runners forbid databases with errors of these two kinds.
+            except (DatabaseError, ImproperlyConfigured, RuntimeError, AssertionError):
+                continue
+            stack.enter_context(transaction.atomic(using=name))
+            stack.callback(transaction.set_rollback, True, using=name)
+        yield
 
 
 def retrying(work: Callable[[], T], *, tries: int = _TRIES) -> T:

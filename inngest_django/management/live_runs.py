@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
 from inngest_django.drivers.rehearsal import KnownStep, Rehearsal, rehearse
+from inngest_django.engine import transactions
 from inngest_django.functions.function import Function
 from inngest_django.models import Run, Step
 from inngest_django.states import RUN_LIVE, STEP_OPEN, STEP_SETTLED, OpKind
@@ -122,7 +121,7 @@ def rehearse_run(function: Function, run_id: str, steps: list[KnownStep]) -> Reh
     if run is None:
         return None
     events = [event.payload() for event in run.events]
-    with _rolled_back():
+    with transactions.all_rolled_back():
         return rehearse(
             function,
             run_id=run_id,
@@ -130,20 +129,6 @@ def rehearse_run(function: Function, run_id: str, steps: list[KnownStep]) -> Reh
             steps=steps,
             time_zone=timezone.get_default_timezone(),
         )
-
-
-@contextlib.contextmanager
-def _rolled_back() -> Iterator[None]:
-    """Undo what the block writes, in every database; its on-commit callbacks never run."""
-    with contextlib.ExitStack() as stack:
-        for alias in connections:
-            try:
-                connections[alias].ensure_connection()
-            except DatabaseError:
-                continue  # Then nobody can write there.
-            stack.enter_context(transaction.atomic(using=alias))
-            stack.callback(transaction.set_rollback, True, using=alias)
-        yield
 
 
 def recent_names(function_id: str, *, runs: int = 100) -> frozenset[str]:

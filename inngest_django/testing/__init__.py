@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from inngest_django.testing.choices import MadeToFailError
     from inngest_django.testing.durable import Durable
     from inngest_django.testing.handles import RunHandle, StepView
+    from inngest_django.testing.replays import Replay, assert_same_path, replay
     from inngest_django.testing.survival import assert_survives_crashes
 
 # Loaded at first use: pytest imports the plugin's package before Django is set up.
@@ -23,6 +24,9 @@ _HOMES = {
     "Durable": "inngest_django.testing.durable",
     "RunHandle": "inngest_django.testing.handles",
     "StepView": "inngest_django.testing.handles",
+    "Replay": "inngest_django.testing.replays",
+    "assert_same_path": "inngest_django.testing.replays",
+    "replay": "inngest_django.testing.replays",
     "assert_survives_crashes": "inngest_django.testing.survival",
 }
 
@@ -30,10 +34,13 @@ __all__ = [
     "TIMEOUT",
     "Durable",
     "MadeToFailError",
+    "Replay",
     "RunHandle",
     "StepView",
     "UnstubbedStepError",
+    "assert_same_path",
     "assert_survives_crashes",
+    "replay",
 ]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from inngest_django.drivers.recordings import Recording
 from inngest_django.engine import executor, ingest, transactions
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.functions import registry
@@ -17,6 +19,7 @@ from inngest_django.testing.choices import Choices, KitDriver
 from inngest_django.testing.embedding import embedded, write_functions
 from inngest_django.testing.faults import Faults
 from inngest_django.testing.handles import RunHandle
+from inngest_django.testing.replays import Replay, replay
 from inngest_django.testing.virtual_time import VirtualClock, parse
 from inngest_django.testing.worker import Worker, committing
 
@@ -191,6 +194,10 @@ class Durable:
             steps=steps or {},
             attempt=attempt,
         )
+
+    def replay(self, path: str | Path | Recording, function: Function | None = None) -> Replay:
+        """Replay an exported run against today's code; see ``inngest_django.testing.replay``."""
+        return replay(path, function)
 
     # Time ------------------------------------------------------------------------------
 

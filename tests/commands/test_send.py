@@ -4,13 +4,35 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
+from inngest_django import EventType, Inngest, TriggerEvent
+from inngest_django.functions import registry
 from inngest_django.models import Event
 
 pytestmark = pytest.mark.django_db
 
 Manage = Callable[..., Any]
+
+
+class Paid(pydantic.BaseModel):
+    number: int
+
+
+PAID = TriggerEvent(event=EventType("shop/typed.paid", Paid))
+typed = Inngest(app_id="shop").create_function(fn_id="typed", trigger=PAID)(lambda ctx: None)
+
+
+def test_data_that_does_not_fit_its_declared_type_is_refused(db: None, manage: Any) -> None:
+    with registry.only([typed]):
+        refused = manage("inngest_send", "shop/typed.paid", "--data", '{"number": "x"}')
+        sent = manage("inngest_send", "shop/typed.paid", "--data", '{"number": 1}')
+
+    assert refused.code == 2
+    assert 'field "number"' in refused.err
+    assert "got 'x'" in refused.err
+    assert sent.code == 0
 
 
 def test_send_stores_the_event_and_prints_its_id(manage: Manage) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 import types
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,15 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import override_settings
 
-from inngest_django import Event, SendEventsError, expressions
+from inngest_django import ContextSync, Event, EventDataError, SendEventsError, expressions
+from inngest_django.engine import ingest
+from inngest_django.errors import ErrorValue
 from inngest_django.functions import registry
+from inngest_django.management import exports
 from inngest_django.models import Event as EventRow
 from inngest_django.models import Run
+from inngest_django.states import RunStatus
+from inngest_django.testing import assert_same_path
 from project.shop.models import Customer, Order, Product
 from tests.docs.execution import Executed, execute
 from tests.docs.pages import page, pages
@@ -539,6 +546,62 @@ def test_testing_example_is_the_one_that_the_page_tests(read: Any) -> None:
     reader.send("shop/delivery.confirmed", {"number": "A-1"})
 
     assert reader.after(run, days=3).output == "R-A-1"
+
+
+# Types, and replays -----------------------------------------------------------------------
+
+
+def test_typed_events_are_made_checked_and_read_as_the_page_says(read: Any) -> None:
+    reader = read("how-to/typed-events.md")
+    names = reader.page.names
+    sent, on_entry = (block.code.strip() for block in page("how-to/typed-events.md").blocks("text"))
+
+    names["place"](names["Order"](number="A-1", total="9.50"))
+    reader.engine.idle()
+    with pytest.raises(EventDataError) as refused:
+        names["order_placed"].event({"number": "A-1", "total": -5})
+    [good] = reader.runs("sell")
+    # As a program does that does not know the type.
+    ingest.accept([Event(name="shop/order.placed", data={"number": "A-1"})])
+    reader.engine.idle()
+    [_, bad] = reader.runs("sell")
+    quote = reader.start("quote")
+
+    assert good.output == "charged 9.50 for A-1"
+    assert str(refused.value) == sent
+    assert bad.error is not None
+    assert bad.error["message"] == on_entry
+    assert quote.output == len("north") + len(good.output)
+
+
+def test_replay_page_shows_what_the_kit_prints(
+    read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = read("how-to/replay-a-run.md")
+    run = reader.start("charge_card", {"email": "ada@example.com"})
+    recording, _ = exports.scrub(exports.read(run))
+    recording = dataclasses.replace(recording, scrubbed={"event.data.email": "name of the field"})
+    (tmp_path / "tests/runs").mkdir(parents=True)
+    (tmp_path / "tests/runs/declined.json").write_text(json.dumps(recording.as_dict()))
+    monkeypatch.chdir(tmp_path)
+    declined = dataclasses.replace(
+        recording,
+        run_id="01M84C54A06R9B8BDSSK9EEX4G",
+        status=RunStatus.FAILED,
+        error=ErrorValue(code="unknown", name="CardDeclinedError", message="", stack=None),
+    )
+
+    @reader.page["client"].create_function(fn_id="charge-card", trigger=[])
+    def changed(ctx: ContextSync) -> str:
+        ctx.step.run("check", lambda: 1)
+        return ctx.step.run("charge", lambda: "paid")
+
+    with pytest.raises(AssertionError) as failed:
+        assert_same_path(declined, changed)
+
+    [shown] = page("how-to/replay-a-run.md").blocks("text")
+    assert str(failed.value) == shown.code.rstrip()
+    reader.page["test_a_declined_card_takes_the_path_that_it_took"]()
 
 
 # All of them ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from inngest_django.engine import ingest, transactions
 from inngest_django.errors import EventInvalidError
 from inngest_django.events import Event
+from inngest_django.functions import registry
 from inngest_django.management.base import InngestCommand, refuse
 from inngest_django.serialization import loads
 
@@ -52,6 +53,7 @@ class Command(InngestCommand):
                 ts=options["ts"],
                 user=None if options["user"] is None else _object(options["user"], option="--user"),
             )
+            registry.check_data(event, with_value=True)
             ids = transactions.retrying(lambda: _store(event))
         except EventInvalidError as error:
             refuse(str(error))

@@ -16,7 +16,7 @@ from tests.docs.pages import DOCS, Page
 from tests.repo.readme import ROOT
 
 CASE = Path(__file__).with_name("typing_case.py")
-TYPED_PAGES = ["how-to/typed-events.md"]
+TYPED_PAGES = ["how-to/typed-events.md", "how-to/replay-a-run.md"]
 
 Check = Callable[[Path, Path], dict[int, str]]
 
