@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.simulation import mistakes
 from tests.simulation.mistakes import Mistake
-from tests.simulation.schedule import Schedule, Verdict, theme_of
+from tests.simulation.schedule import Schedule, Verdict
+from tests.simulation.script import theme_of
 from tests.simulation.stage import Stage
 
 

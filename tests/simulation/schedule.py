@@ -25,57 +25,28 @@ from inngest_django.engine import (
     sync,
 )
 from inngest_django.events import Event as IncomingEvent
-from inngest_django.serialization import loads
 from inngest_django.states import STEP_SETTLED
-from tests.simulation import kinds, programs
+from tests.simulation import kinds
 from tests.simulation.audit import Audit
-from tests.simulation.programs import Author, Player
-from tests.simulation.stage import STOP, Message, Stage
+from tests.simulation.judging import Judge
+from tests.simulation.programs import Player
+from tests.simulation.script import Root, Script, Sending
+from tests.simulation.stage import Message, Stage
 from tests.simulation.workers import Died, Process, Task
 
 PROCESSES = 3
 # How the next worker is chosen: by lot; whoever is furthest behind, so that they come to the
 # same place together; or each to its end, but for some that are held up at one place.
 STYLES = ("lot", "lockstep", "hold")
-THEMES = ("mixed", "joins", "races", "time-outs", "events", "stalls")
 # How often a task is struck; others have user code or an outcome to lose.
 _FAULTS = {"tick": 0.08, "route": 0.25, "renew": 0.1, "drain": 0.1}
-_SHARES = (40, 12, 12, 12, 12, 12)
 CHAOS_SECONDS = 66.0  # Of virtual time: a bound on how often one job can be lost.
 MOST_ROUNDS = 400
-# What faults, lost hints and retries may add to the time that a program takes.
-SLACK = 200.0
 LATE = 18.0  # In the calm at the end no due job stays unnoticed for longer.
-
-
-def theme_of(seed: int) -> str:
-    """Return what a seed's schedule is about: the first thing that is drawn."""
-    return random.Random(seed).choices(THEMES, _SHARES)[0]
 
 
 class Rollback(Exception):  # noqa: N818 - it stands for the word
     """The caller's transaction is rolled back."""
-
-
-@dataclasses.dataclass
-class Sending:
-    """An event that somebody outside wants accepted."""
-
-    name: str
-    data: dict[str, Any]
-    external_id: str = ""
-    is_rolled_back: bool = False
-    may_go: Callable[[], bool] = lambda: True
-
-
-@dataclasses.dataclass
-class Root:
-    """A run that a sender asked for."""
-
-    key: str
-    tree: int
-    function: str
-    fate: str = "ends"  # or "stopped", "perhaps cancelled"
 
 
 @dataclasses.dataclass
@@ -117,6 +88,7 @@ class Schedule:
         self.tasks: list[Task] = []
         self.audit = Audit(stage.database, lambda: stage.crew.current, self.counts)
         self.player = Player(self.note, self.effect, lambda index: self.author.trees[index])
+        self._rows = stage.database.rows
         self._number = 0
         self._born = 0
         self._last_tick = 0.0
@@ -130,72 +102,14 @@ class Schedule:
         sync._touched = stage.elapsed + 1000.0
         sync._foreign_read = stage.elapsed + 1000.0
         stage.database.listener = self
-        self._author()
+        self.script = Script(self.rng, stage.database, self.audit)
+        self.theme, self.author = self.script.theme, self.script.author
+        self.sendings, self.cancels = self.script.sendings, self.script.cancels
         self.processes = [self._process() for _ in range(PROCESSES)]
         self.control = Process("control")
         self._weigh()
 
-    # Script ------------------------------------------------------------------------------
-
-    def _author(self) -> None:
-        rng = self.rng
-        self.theme = rng.choices(THEMES, _SHARES)[0]
-        self.author = Author(rng)
-        self.roots: list[Root] = []
-        self.sendings: list[Sending] = []
-        is_small = self.theme != "mixed"
-        for index in range(1 if is_small else rng.choices([1, 2, 3], [45, 45, 10])[0]):
-            fate = rng.choices(["ends", "stopped", "perhaps cancelled"], [80, 10, 10])[0]
-            if fate == "stopped":
-                tree = self.author.sleepy_root()
-            elif is_small:
-                tree = self.author.small_root(self.theme)
-            else:
-                tree = self.author.root()
-            function = rng.choice(["plain", "plain", "quick", "quick"])
-            if fate == "stopped":
-                function = "stoppable"
-            root = Root(f"k{index}", tree, function, fate)
-            self.roots.append(root)
-            self._send_root(root)
-        if not is_small and rng.random() < 0.2:
-            data = {"tree": self.author.root(), "key": "nobody"}
-            self.sendings.append(Sending("sim/plain", data, "nobody", is_rolled_back=True))
-        rng.shuffle(self.sendings)
-        self.cancels = [root for root in self.roots if root.fate == "perhaps cancelled"]
-
-    def _send_root(self, root: Root) -> None:
-        data = {"tree": root.tree, "key": root.key}
-        for _ in range(self.rng.choice([1, 1, 1, 2])):
-            self.sendings.append(Sending(f"sim/{root.function}", data, f"root-{root.key}"))
-        if root.fate == "stopped":
-            self.sendings.append(
-                Sending(STOP, {"key": root.key}, may_go=lambda: self._was_accepted(root))
-            )
-        self._script_signals(root, root.tree, root.key)
-
-    def _script_signals(self, root: Root, tree: int, key: str) -> None:
-        for node in programs.nodes(self.author.trees[tree]):
-            if isinstance(node, programs.Invoke):
-                self._script_signals(root, node.index, f"{key}/{node.name}")
-            if not isinstance(node, programs.Wait) or node.signal == "never":
-                continue
-            if node.signal == "seen":
-                may_go = lambda name=node.name: self._is_waiting(name)  # noqa: E731
-            else:
-                may_go = lambda: self._was_accepted(root)  # noqa: E731
-            data = {"key": key, "n": node.name}
-            self.sendings.append(Sending(programs.SIGNAL, data, may_go=may_go))
-            if self.rng.random() < 0.3:
-                data = {"key": key, "n": "another"}
-                self.sendings.append(Sending(programs.SIGNAL, data, may_go=may_go))
-
-    def _was_accepted(self, root: Root) -> bool:
-        wanted = f"root-{root.key}"
-        return any(external == wanted for _, external in self.audit.accepted.values())
-
-    def _is_waiting(self, name: str) -> bool:
-        return bool(self._rows("SELECT 1 FROM inngest_step WHERE name = ?", name))
+    # Habits ------------------------------------------------------------------------------
 
     def _weigh(self) -> None:
         rng = self.rng
@@ -408,7 +322,7 @@ class Schedule:
             if not self.is_calm:
                 self._chaos()
             self._calm()
-            self._judge()
+            Judge(self.stage.database, self.audit, self.script).judge()
         finally:
             self._abandon()
         return Verdict(
@@ -749,10 +663,6 @@ class Schedule:
 
     # State -------------------------------------------------------------------------------
 
-    def _rows(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self.stage.database.raw.execute(sql, params).fetchall()
-        return found
-
     def _run_of(self, root: Root) -> str | None:
         rows = self._rows(
             "SELECT r.id FROM inngest_run r JOIN inngest_event e ON e.id = r.event_id"
@@ -774,115 +684,6 @@ class Schedule:
         jobs = self._rows("SELECT id, kind, run_id, available_at, note FROM inngest_job")
         events = self._rows("SELECT id, name FROM inngest_event WHERE routed_at IS NULL")
         return f"runs {runs}, jobs {jobs}, events {events}"
-
-    def _judge(self) -> None:
-        if self.audit.problems:
-            return
-        for table in ("inngest_job", "inngest_wait_key"):
-            [(count,)] = self._rows(f"SELECT count(*) FROM {table}")
-            if count:
-                self.audit.complain(f"{count} rows are left in {table}")
-        for root in self.roots:
-            self._judge_root(root)
-        if self._rows(
-            "SELECT 1 FROM inngest_run r JOIN inngest_event e ON e.id = r.event_id"
-            " WHERE e.external_id = 'nobody'"
-        ):
-            self.audit.complain("an event that was rolled back started a run")
-        self._judge_effects()
-        self._judge_waits()
-        self._judge_races()
-        self._judge_echoes()
-
-    def _judge_root(self, root: Root) -> None:
-        rows = self._rows(
-            "SELECT r.id, r.status, r.output, r.error,"
-            " (julianday(r.ended_at) - julianday(r.queued_at)) * 86400"
-            " FROM inngest_run r JOIN inngest_event e ON e.id = r.event_id"
-            " WHERE e.external_id = ?",
-            f"root-{root.key}",
-        )
-        if len(rows) != 1:
-            self.audit.complain(f"{len(rows)} runs were started for {root.key}")
-            return
-        [(_, status, output, error, seconds)] = rows
-        tree = self.author.trees[root.tree]
-        wanted = "completed"
-        if any(isinstance(n, programs.Fail) and n.fails > 5 for n in programs.nodes(tree)):
-            wanted = "failed"
-        if root.fate == "stopped":
-            wanted = "cancelled"
-        allowed = {wanted} | ({"cancelled"} if root.fate == "perhaps cancelled" else set())
-        if status not in allowed:
-            self.audit.complain(f"run of {root.key} ended {status}, not {wanted}: {error}")
-            return
-        if status != "completed":
-            return
-        found, expected = loads(output), programs.expected(tree)
-        if not programs.is_as_expected(expected, found):
-            self.audit.complain(f"run of {root.key} came to {found}, not {expected}")
-        if seconds > programs.longest(tree) + SLACK:
-            self.audit.complain(f"run of {root.key} took {seconds:.0f} s")
-
-    def _judge_effects(self) -> None:
-        for run_id, name, status, count in self._rows(
-            "SELECT s.run_id, s.name, s.status, (SELECT count(*) FROM sim_effect e"
-            " WHERE e.run_id = s.run_id AND e.step = s.name) FROM inngest_step s"
-            " WHERE s.name LIKE 't%'"
-        ):
-            if count != (status == "completed"):
-                self.audit.complain(f"{status} transaction {name} of {run_id} had {count} effects")
-        [(orphans,)] = self._rows(
-            "SELECT count(*) FROM sim_effect e WHERE NOT EXISTS (SELECT 1 FROM inngest_step s"
-            " WHERE s.run_id = e.run_id AND s.name = e.step)"
-        )
-        if orphans:
-            self.audit.complain(f"{orphans} effects have no recorded step")
-
-    def _judge_waits(self) -> None:
-        """Compare each wait with all events, one by one."""
-        for name, status, key in self._rows(
-            "SELECT s.name, s.status, e.data FROM inngest_wait w"
-            " JOIN inngest_step s ON s.id = w.step_id JOIN inngest_run r ON r.id = w.run_id"
-            " JOIN inngest_event e ON e.id = r.event_id WHERE w.kind = 'event'"
-        ):
-            matches = self._rows(
-                "SELECT 1 FROM inngest_event e, inngest_wait w JOIN inngest_step s"
-                " ON s.id = w.step_id WHERE s.name = ? AND e.name = w.event_name"
-                " AND e.seq > w.floor_seq AND e.received_at <= w.expires_at"
-                " AND e.data ->> 'n' = s.name AND e.data ->> 'key' = ?",
-                name,
-                loads(key)["key"],
-            )
-            if status == "timed_out" and matches:
-                self.audit.complain(f"wait {name} timed out although its event had come")
-            if status == "completed" and not matches:
-                self.audit.complain(f"wait {name} was resumed by an event that does not match")
-
-    def _judge_races(self) -> None:
-        """What follows a race is planned for one winner, and for the same on each entry."""
-        winners = collections.defaultdict(set)
-        for run_id, name in self._rows(
-            "SELECT run_id, name FROM inngest_step WHERE name GLOB 'r*.[xy]*'"
-        ):
-            winners[run_id, name.split(".")[0]].add(name[-1])
-        for (_, name), found in winners.items():
-            if len(found) > 1:
-                self.audit.complain(f"race {name} was won by several branches: {sorted(found)}")
-
-    def _judge_echoes(self) -> None:
-        [(sent,)] = self._rows(
-            "SELECT count(*) FROM inngest_step WHERE name LIKE 'e%' AND name <> 'echo'"
-            " AND status = 'completed'"
-        )
-        [(heard,)] = self._rows(
-            "SELECT count(*) FROM inngest_run r WHERE r.function_id = 'sim-echo'"
-            " AND r.status = 'completed' AND EXISTS (SELECT 1 FROM inngest_event e"
-            " JOIN inngest_step s ON e.external_id = s.run_id || ':' || s.name"
-            " WHERE e.id = r.event_id AND s.status = 'completed')"
-        )
-        if sent != heard:
-            self.audit.complain(f"{sent} steps sent events, {heard} runs came of them")
 
     # Small things ------------------------------------------------------------------------
 
