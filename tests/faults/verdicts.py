@@ -1,8 +1,9 @@
 """The table of faults that a session ends with: what struck, how often, and the verdict.
 
 A test says which row of the matrix it is about with ``@pytest.mark.matrix(row, fault)``; what
-the arena saw while it ran is added up. ``INNGEST_TEST_FAULTS_TABLE`` names a Markdown file
-whose part between two comments is replaced by the table; ``docs/reference/faults.md`` has them.
+the arena saw while it ran is added up. ``INNGEST_TEST_FAULTS_TABLE`` names a Markdown file,
+such as ``docs/reference/faults.md``, whose part between the comments of this profile is
+replaced by the table.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests import profiles
+
 TABLE = "INNGEST_TEST_FAULTS_TABLE"
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+BEGIN, END = "<!-- table of {} -->", "<!-- end of {} -->"
 HEADINGS = ("row", "fault", "tests", "faults", "runs", "bodies again", "worst recovery", "verdict")
 
 
@@ -103,11 +106,12 @@ def write(path: Path) -> None:
     Raises:
         ValueError: The page has no place for it.
     """
-    before, begin_mark, rest = path.read_text().partition(BEGIN)
-    _, end_mark, after = rest.partition(END)
-    if not begin_mark or not end_mark:
-        raise ValueError(f"{path} has no {BEGIN} and {END} to put the table between")
-    path.write_text(f"{before}{BEGIN}\n{as_markdown()}\n{END}{after}")
+    begin_mark, end_mark = (mark.format(profiles.current().name) for mark in (BEGIN, END))
+    before, found, rest = path.read_text().partition(begin_mark)
+    _, found_too, after = rest.partition(end_mark)
+    if not found or not found_too:
+        raise ValueError(f"{path} has no {begin_mark} and {end_mark} to put the table between")
+    path.write_text(f"{before}{begin_mark}\n{as_markdown()}\n{end_mark}{after}")
 
 
 def finish() -> list[str]:
