@@ -15,7 +15,7 @@ from inngest_django.models import Run
 from inngest_django.testing.proxy import Proxy
 from tests import ledger
 from tests.faults import arena as arenas
-from tests.faults import audit, load, places
+from tests.faults import audit, load, places, verdicts
 from tests.faults.arena import Arena
 from tests.faults.drives import Strike
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
@@ -135,6 +135,7 @@ def test_messages_that_redis_delivers_again_during_a_body_call_none_twice(
     again = _received_again(arena)
 
     assert again
+    verdicts.note(faults=again, runs=len(runs))
     print(f"delivered again: {again} messages")
     assert audit.check(runs) == []
     assert list(map(_begun, runs)) == [1] * 6
