@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from inngest_django import clock
+from inngest_django.drivers import sending
 from inngest_django.drivers.base import CallRequest, Op
 from inngest_django.drivers.bodies import Bodies, HookFailedError
 from inngest_django.drivers.replay import (
@@ -33,9 +34,8 @@ from inngest_django.errors import (
     StepUsageError,
 )
 from inngest_django.events import Event
-from inngest_django.functions import registry
 from inngest_django.functions.function import Function
-from inngest_django.functions.middleware import MiddlewareStack, send_through
+from inngest_django.functions.middleware import MiddlewareStack
 from inngest_django.serialization import is_storable
 from inngest_django.states import OpKind
 from inngest_django.steps.calling import Calling
@@ -190,16 +190,7 @@ class Call:
 
     async def send(self, events: list[Event]) -> list[str]:
         """Send events through the client, inside the hooks of the function's middleware."""
-        client = self._function.client
-        for event in events:
-            registry.check_data(event, with_value=False)
-
-        async def send(many: list[Event]) -> list[str]:
-            if self._calling.is_async:
-                return await client.send(many, skip_middleware=True)
-            return client.send_sync(many, skip_middleware=True)
-
-        return await send_through(self._stack, events, send)
+        return await sending.send(self._function, self._stack, self._calling, events)
 
     def body_key(self) -> str:
         """Return the idempotency key of the body that runs here."""
