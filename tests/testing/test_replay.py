@@ -296,6 +296,7 @@ def test_it_needs_no_database(tmp_path: Path) -> None:
     assert replay(recording, release(lambda ctx: "done")).differences == []
 
 
+@pytest.mark.sqlite  # No database is used.
 def test_it_works_in_a_simple_test_case_of_django(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         textwrap.dedent("""

@@ -18,6 +18,9 @@ from tests.repo.readme import ROOT
 CASE = Path(__file__).with_name("typing_case.py")
 TYPED_PAGES = ["how-to/typed-events.md", "how-to/replay-a-run.md"]
 
+# Once is enough: no profile changes what is checked.
+pytestmark = pytest.mark.sqlite
+
 Check = Callable[[Path, Path], dict[int, str]]
 
 
