@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _TRIES = 6
+_vendors: dict[str, str] = {}
 
 
 def connection() -> Any:
@@ -36,12 +37,24 @@ def connection() -> Any:
 
 def is_postgresql() -> bool:
     """Whether the engine's database is PostgreSQL."""
-    return bool(connection().vendor == "postgresql")
+    return vendor() == "postgresql"
+
+
+def vendor() -> str:
+    """Return the kind of the engine's database, which an alias keeps for good.
+
+    Each statement asks; finding the thread's connection for it is dear.
+    """
+    name = alias()
+    found = _vendors.get(name)
+    if found is None:
+        found = _vendors[name] = str(connections[name].vendor)
+    return found
 
 
 def now_sql() -> str:
     """Return the SQL text of now on the engine's database."""
-    return clock.sql(connection().vendor)
+    return clock.sql(vendor())
 
 
 @contextlib.contextmanager

@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from inngest_django import clock
 from inngest_django.client import Inngest
-from inngest_django.engine import hints, sync, transactions
+from inngest_django.engine import executor, hints, leases, sync, transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
-from inngest_django.models import Counter, Pulse
-from tests.engine.support import Engine
+from inngest_django.models import Counter, Job, Pulse, Step
+from tests.engine.support import Engine, assert_sound
 
 TRIGGER = TriggerEvent(event="test/started")
 
@@ -67,6 +67,70 @@ def test_sequences_and_groups_run_on_prepared_statements(
     assert "UPDATE inngest_job SET" in prepared
     assert "DELETE FROM inngest_job" in prepared
     assert "FOR NO KEY UPDATE" in prepared
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_draining", [False, True])
+def test_a_sleep_and_the_entry_after_it_are_one_task(
+    running: Engine, client: Inngest, monkeypatch: pytest.MonkeyPatch, is_draining: bool
+) -> None:
+    @client.create_function(fn_id="f", trigger=TRIGGER)
+    def f(ctx: Any) -> Any:
+        ctx.step.sleep("nap", "1h")
+        return ctx.step.run("after", lambda: "awake")
+
+    registry.register(f)
+    run = running.start("test/started")
+    job = Job.objects.get(run=run)
+    Job.objects.filter(pk=job.pk).update(available_at=transactions.now())
+    monkeypatch.setattr(leases, "is_draining", lambda: is_draining)
+
+    executor.execute(job.pk)
+
+    # A worker that was told to stop leaves the entry to others; so does one new step.
+    done = {step.name for step in Step.objects.filter(run=run, status="completed")}
+    assert done == ({"nap"} if is_draining else {"nap", "after"})
+    assert Job.objects.get(run=run).kind == "enter"
+    assert len(running.jobs) == 1
+    running.idle()
+    run.refresh_from_db()
+    assert (run.status, run.output) == ("completed", "awake")
+
+
+@pytest.mark.postgres
+def test_a_group_planned_in_one_statement_is_stored_as_any_other(
+    running: Engine, client: Inngest
+) -> None:
+    @client.create_function(fn_id="f", trigger=TRIGGER)
+    def f(ctx: Any) -> Any:
+        return list(
+            ctx.group.parallel(
+                (
+                    lambda: ctx.step.run('a"{,\\}é', lambda value: value, ["x", None]),
+                    lambda: ctx.step.run("twice", lambda: 1),
+                    lambda: ctx.step.run("twice", lambda: 2),
+                )
+            )
+        )
+
+    registry.register(f)
+    event_id = running.send("test/started")
+    running.step()  # Routed,
+    running.step()  # then planned.
+    run = running.run_of(event_id)
+
+    planned = Step.objects.filter(run=run).order_by("id")
+    assert [(s.name, s.index, s.op, s.status, s.mode, s.input) for s in planned] == [
+        ('a"{,\\}é', 0, "StepRun", "planned", "wait", [["x", None]]),
+        ("twice", 0, "StepRun", "planned", "wait", None),
+        ("twice", 1, "StepRun", "planned", "wait", None),
+    ]
+    assert all(s.started_at is None and s.attempt_count == 0 for s in planned)
+    assert_sound(run)
+    running.idle()
+    run.refresh_from_db()
+    assert run.output == [["x", None], 1, 2]
+    assert {s.attempt_count for s in Step.objects.filter(run=run)} == {1}
 
 
 @pytest.mark.postgres

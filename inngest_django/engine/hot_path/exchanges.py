@@ -38,8 +38,10 @@ _OF_LIVE_RUN = (
 
 def can_exchange() -> bool:
     """Whether several statements can be sent together now."""
+    if not transactions.is_postgresql():
+        return False
     held = transactions.connection()
-    if held.vendor != "postgresql" or held.in_atomic_block:
+    if held.in_atomic_block:
         return False
     # With bindings on the server's side a message of text holds one statement.
     return wire.can_prepare() or not held.settings_dict["OPTIONS"].get("server_side_binding")

@@ -65,6 +65,11 @@ def _lease_texts(postgresql: bool) -> tuple[str, str]:
     return lease, _LOAD.format(now="{now}", leased="inngest_job", live=LIVE, only="AND j.id = %s")
 
 
+@functools.lru_cache(maxsize=8)
+def _filled(text: str, now: str, until: str) -> str:
+    return text.format(now=now, until=until)
+
+
 def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool) -> Leased | None:
     """Claim a due job of a live run and read what its call needs; None when not to be had.
 
@@ -75,17 +80,17 @@ def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool)
     """
     on_postgresql = transactions.is_postgresql()
     first, second = _lease_texts(on_postgresql)
-    moments = {"now": transactions.now_sql(), "until": now_plus(ttl)}
+    now, until = transactions.now_sql(), now_plus(ttl)
     params = (token, owner, is_draining, job_id)
     if on_postgresql:
-        row = next(iter(wire.fetch(first.format(**moments), params)), None)
+        row = next(iter(wire.fetch(_filled(first, now, until), params)), None)
     else:
         with transactions.write() as cursor:
-            cursor.execute(first.format(**moments), params)
+            cursor.execute(_filled(first, now, until), params)
             # The statement ends only when its rows are read.
             row = cursor.fetchone()
             if row is not None:
-                cursor.execute(second.format(**moments), (job_id,))
+                cursor.execute(_filled(second, now, until), (job_id,))
                 row = cursor.fetchone()
     if row is None:
         return None

@@ -7,6 +7,7 @@ halves what a step costs. Django's own cursors send text and prepare nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,11 +33,12 @@ def can_prepare() -> bool:
         return False
     if held.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         return False
-    return _has_pipelines(held)
+    return _has_pipelines(held.Database)
 
 
-def _has_pipelines(held: Any) -> bool:
-    pipeline = getattr(held.Database, "Pipeline", None)  # psycopg 2 has none
+@functools.cache
+def _has_pipelines(driver: Any) -> bool:
+    pipeline = getattr(driver, "Pipeline", None)  # psycopg 2 has none
     return bool(pipeline is not None and pipeline.is_supported())
 
 
