@@ -47,6 +47,7 @@ from inngest_django.engine.hot_path.rows import (
 )
 from inngest_django.engine.hot_path.settling import (
     begin_run,
+    begin_step,
     bump,
     delete_job,
     holds_lease,
@@ -71,6 +72,7 @@ __all__ = [
     "as_param",
     "begin_and_load",
     "begin_run",
+    "begin_step",
     "bump",
     "can_exchange",
     "complete_run",

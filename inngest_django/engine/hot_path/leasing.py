@@ -11,7 +11,7 @@ from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import now_plus
 from inngest_django.engine.hot_path.prepared import Rows, Statement
 from inngest_django.engine.hot_path.rows import EventRow, Leased, StepRow
-from inngest_django.engine.hot_path.settling import begin_statement
+from inngest_django.engine.hot_path.settling import begin_statement, begin_step
 from inngest_django.engine.retries import MAX_FREE_LOSSES
 from inngest_django.serialization import loads
 from inngest_django.states import RUN_LIVE, JobKind, OpKind, RunStatus, StepStatus
@@ -130,10 +130,11 @@ def begin_and_load(leased: Leased, *, after: int = 0) -> list[StepRow]:
 
     Together, where that can be done: a round trip less for each step of a group.
     """
-    begin = begin_statement(leased.step_id or 0, leased.job_id, leased.token)
+    step = (leased.step_id or 0, leased.job_id, leased.token)
     if not wire.can_prepare():
-        wire.write(*begin)
+        begin_step(*step)
         return load_steps(leased.run_id, after=after)
+    begin = begin_statement(*step)
     return _step_rows(wire.exchange(begin, _load_statement(leased.run_id, after)))
 
 

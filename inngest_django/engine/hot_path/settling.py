@@ -142,11 +142,16 @@ def settle_step(
     return bool(cursor.rowcount == 1)
 
 
-def begin_statement(step_id: int, job_id: int, token: int) -> Statement:
-    """Return what shows that a planned step's body is being tried, as long as the lease holds.
+def begin_step(step_id: int, job_id: int, token: int) -> None:
+    """Show that a planned step's body is being tried, as long as the lease holds.
 
     ORM form: ``Step.objects.filter(pk, job__lease_token=token).update(status="running", …)``.
     """
+    wire.write(*begin_statement(step_id, job_id, token))
+
+
+def begin_statement(step_id: int, job_id: int, token: int) -> Statement:
+    """Return the statement of ``begin_step``."""
     return (
         "UPDATE inngest_step SET status = 'running', attempt_count = attempt_count + 1,"
         f" started_at = coalesce(started_at, {transactions.now_sql()}) WHERE id = %s"
