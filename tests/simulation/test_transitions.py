@@ -170,7 +170,8 @@ def test_step_begins_from_planned_only(empty: None, old: StepStatus) -> None:
         available_at=now, next_hint_at=now,
     )  # fmt: skip
 
-    hot_path.begin_step(step.pk, job.pk, 7)
+    leased = types.SimpleNamespace(run_id=run.pk, step_id=step.pk, job_id=job.pk, token=7)
+    hot_path.begin_and_load(leased)  # type: ignore[arg-type]
 
     step.refresh_from_db()
     may = old == StepStatus.RUNNING or StepStatus.RUNNING in STEP_TRANSITIONS[old]
