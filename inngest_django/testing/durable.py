@@ -84,7 +84,10 @@ class Durable:
         *,
         id: str = "",  # noqa: A002 - as the event calls it
     ) -> str:
-        """Store an event, as ``client.send_sync`` does, and return its id. Nothing runs yet."""
+        """Store an event, as ``client.send_sync`` does, and return its id. Nothing runs yet.
+
+        Data is not compared with its declared type: other programs send as well.
+        """
         self._begin()
         if isinstance(event, str):
             event = IncomingEvent(name=event, data=dict(data or {}), id=id)

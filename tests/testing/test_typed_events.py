@@ -19,6 +19,7 @@ from inngest_django import (
     SendEventsError,
     TriggerEvent,
 )
+from inngest_django.experimental import mocked
 from inngest_django.models import Event as EventRow
 from inngest_django.testing import Durable
 
@@ -141,3 +142,23 @@ def test_both_checks_see_the_data_as_the_author_wrote_it(durable: Durable) -> No
 
     durable.only_run(opened).assert_completed(output=3)
     assert "sealed" in EventRow.objects.get(name=order_placed.name).data
+
+
+@BOTH
+def test_the_mocked_interface_checks_data_too(function: Any) -> None:
+    fake = mocked.Inngest(app_id="typed")
+
+    good = mocked.trigger(function, order_placed.event(Order(number="A", total=2)), fake)
+    bad = mocked.trigger(function, Event(name=order_placed.name, data={"number": "A"}), fake)
+
+    assert good.output == 4
+    assert bad.status is mocked.Status.FAILED
+    assert "was not called" in str(bad.error)
+
+
+def test_the_kit_delivers_as_another_program_would(durable: Durable) -> None:
+    durable.register(plain)
+
+    durable.deliver(order_placed.name, {"number": "A"})
+
+    durable.only_run(plain).assert_failed(name="EventDataError")
