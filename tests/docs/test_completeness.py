@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pkgutil
 import re
@@ -110,6 +111,7 @@ def _written_codes() -> set[str]:
     return found
 
 
+@functools.cache  # It reads all of the package, and a test asks for each code.
 def _codes() -> dict[str, bool | None]:
     """Return each code with whether it is retriable; None for one that is only written."""
     _load_everything()
