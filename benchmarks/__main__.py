@@ -23,7 +23,7 @@ from benchmarks.report import TITLES, Report
 from benchmarks.rows import DURABLE, FAST, PLAIN, shown
 from benchmarks.stacks import DurableStack, PlainStack, Stack, settle
 
-WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "L", "M")
+WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "T", "L", "M")
 DEFAULT = WORKLOADS[:6]
 DESCRIPTION = """\
 Measures this project and plain Celery side by side on PostgreSQL with Redis and RabbitMQ.
@@ -34,6 +34,7 @@ W3  one run of parallel steps and their join, against a chord and no-op tasks
 W4  one run of many steps in sequence
 W5  event to resumed run while many other runs wait
 W6  sleeps that fall due evenly over five seconds
+T   a tick over a million sleeping runs, none due
 L   ten results of 1 MiB (only when named)
 M   what a load leaves in a worker's memory (only when named)
 
@@ -200,6 +201,17 @@ class Comparison:
         ahead = max(6.0, 20.0 * self.options.scale)
         self.report.sizes["W6"] = f"{sleeps} sleeps that end evenly over 5 s"
         self.pairs("W6", "w6", sleeps=sleeps, ahead=ahead)
+
+    def t(self) -> None:
+        """The tick over sleeping runs, none of which is due."""
+        sleeps = self.size(1_000_000)
+        self.report.sizes["T"] = f"a tick over {sleeps:,} sleeping runs, none due"
+        stack = self.durable[0]
+        self._figures("T", stack, "t_fill", sleeps=sleeps)
+        for _ in range(self.options.pairs):
+            for figure, value in self._figures("T", stack, "tick", samples=50).items():
+                self._column("T", stack, figure).append(value)
+        self._figures("T", stack, "w5_empty")
 
     def l(self) -> None:  # noqa: E743 - named as the work is
         """Large results."""

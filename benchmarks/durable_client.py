@@ -272,6 +272,13 @@ def tick(*, samples: int) -> Figures:
     return {"p50": clients.quantile(times, 0.5), "max": max(times)}
 
 
+def t_fill(*, sleeps: int) -> Figures:
+    """Add sleeping runs, by SQL."""
+    started = time.monotonic()
+    filling.add_sleeps(sleeps)
+    return {"fill": time.monotonic() - started}
+
+
 def large(*, steps: int) -> Figures:
     """Results of 1 MiB each."""
     return {"seconds": _timed("benchmarks/large", 1, {"steps": steps}, what="large results")}
@@ -293,7 +300,7 @@ if __name__ == "__main__":
             function.__name__: function
             for function in (
                 *(prepare, w1, w2, w3, w4, w4_reads, w5, w5_fill, w5_empty, w6),
-                *(tick, large, many),
+                *(t_fill, tick, large, many),
             )
         }
     )

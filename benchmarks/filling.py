@@ -1,4 +1,4 @@
-"""Open waits by SQL: what as many suspended runs leave in the tables."""
+"""Open waits and sleeps by SQL: what as many suspended runs leave in the tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from benchmarks.functions import WAIT_CONDITION, WAIT_EVENT, waiting
+from benchmarks.functions import WAIT_CONDITION, WAIT_EVENT, sleeping, waiting
 from inngest_django import expressions
 
 CHUNK = 100_000
@@ -23,11 +23,11 @@ _STATEMENTS = (
     FROM generate_series(%(first)s::bigint, %(last)s) n""",
     f"""INSERT INTO inngest_step (id, run_id, hashed_id, name, "index", op, status, mode, input,
       attempt_count, started_at)
-    SELECT %(step)s + n, {_RUN}, %(hashed)s, 'wait', 0, 'WaitForEvent', 'waiting', '', '{{}}', 0, now()
+    SELECT %(step)s + n, {_RUN}, %(hashed)s, %(named)s, 0, %(op)s, 'waiting', '', '{{}}', 0, now()
     FROM generate_series(%(first)s::bigint, %(last)s) n""",
     f"""INSERT INTO inngest_job (run_id, step_id, kind, function_id, available_at, attempt,
       lease_owner, is_draining, loss_count, free_loss_count, next_hint_at, hint_count, note)
-    SELECT {_RUN}, %(step)s + n, 'wait', %(function)s, at, 0, '', false, 0, 0, at, 0, ''
+    SELECT {_RUN}, %(step)s + n, %(named)s, %(function)s, at, 0, '', false, 0, 0, at, 0, ''
     FROM (SELECT n, now() + interval '30 days' + n * interval '1 ms' AS at
       FROM generate_series(%(first)s::bigint, %(last)s) n) AS filled""",
     f"""INSERT INTO inngest_wait (id, run_id, step_id, kind, status, event_name, expression,
@@ -55,6 +55,8 @@ def add_waits(count: int) -> None:
                 "first": first,
                 "last": last,
                 "function": waiting.id,
+                "named": "wait",
+                "op": "WaitForEvent",
                 "step": step,
                 "wait": wait,
                 "hashed": hash_step_id("wait", 0),
@@ -72,6 +74,28 @@ def add_waits(count: int) -> None:
                 " ON CONFLICT DO NOTHING",
                 (WAIT_EVENT, spec),
             )
+        for table in TABLES:
+            cursor.execute(f"VACUUM ANALYZE inngest_{table}")
+
+
+def add_sleeps(count: int) -> None:
+    """Add runs that sleep for a month, each with its event, step and job."""
+    from inngest_django.ids import hash_step_id
+
+    with connection.cursor() as cursor:
+        values = {
+            "first": 0,
+            "last": count - 1,
+            "function": sleeping.id,
+            "named": "sleep",
+            "op": "Sleep",
+            "step": _reserve(cursor, "inngest_step", count),
+            "hashed": hash_step_id("sleep", 0),
+        }
+        cursor.execute("SET session_replication_role = replica")
+        for statement in _STATEMENTS[:4]:
+            cursor.execute(statement, values)
+        cursor.execute("SET session_replication_role = origin")
         for table in TABLES:
             cursor.execute(f"VACUUM ANALYZE inngest_{table}")
 
