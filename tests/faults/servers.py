@@ -8,6 +8,7 @@ installed are an error: a test that needs one must not pass without it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import glob
 import os
 import pwd
@@ -49,6 +50,11 @@ def program(name: str, *places: str) -> str:
         f"{name} is neither in {', '.join(places) or 'a special place'} nor on PATH."
         " Install the server: these tests start one of their own."
     )
+
+
+def _end_with_the_tests() -> None:
+    # Should they be killed, nobody else would end it.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of Linux
 
 
 class Server:
@@ -112,6 +118,8 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # After the change of user, which would undo it.
+                preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - one system call
                 **self._as_user(),  # type: ignore[call-overload]
             )
         if wait:
