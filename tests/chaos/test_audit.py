@@ -77,6 +77,16 @@ def test_an_accepted_event_that_is_gone_is_noticed(load: Load) -> None:
     assert found == f"accepted event {key} is not in the database"
 
 
+def test_a_session_in_which_nothing_ran_is_no_good_one(tmp_path: Path) -> None:
+    rows.prepare()
+
+    verdicts = check(Ledger(tmp_path / "ledger").notes(), Watch())
+
+    assert [one.violations for one in verdicts if not one.is_kept] == [
+        ["no event was accepted at all; look at the sender's log"]
+    ]
+
+
 def test_an_event_that_was_never_routed_is_noticed(load: Load) -> None:
     EventRow.objects.filter(name=f"{PREFIX}/group").update(routed_at=None)
 

@@ -100,6 +100,14 @@ def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
     assert f"--{option} must be from" in refused(**{option: value})
 
 
+def test_a_broker_with_tls_is_refused_by_its_setting_too() -> None:
+    found = app("amqp://x")
+    found.conf.broker_use_ssl = True
+
+    with pytest.raises(endpoints.UsageError, match="without TLS"):
+        endpoints.find_broker(found)
+
+
 @pytest.mark.parametrize("url", ["memory://", "", "amqps://x", "rediss://x", "sqs://"])
 def test_a_broker_that_no_proxy_can_stand_before_is_refused(url: str) -> None:
     with pytest.raises(endpoints.UsageError, match=r"in front of RabbitMQ .* or Redis"):

@@ -171,6 +171,11 @@ class Command(InngestCommand):
             f" {report.events} events, {report.runs} runs, {report.calls} bodies called,"
             f" {report.restarts} processes started again."
         )
+        for name, counts in report.counts.items():
+            self.line(
+                f"At the {name}'s proxy: {counts['connections']} connections, {counts['cut']} cut,"
+                f" {counts['replies_dropped']} replies dropped."
+            )
         if report.left_out:
             self.line(f"Left out: {report.left_out}.")
         self.line()

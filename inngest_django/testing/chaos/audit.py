@@ -152,6 +152,7 @@ def check_events(notes: Iterable[Note], runs: Iterable[Run]) -> Verdict:
         if name in SENT:
             count = started[key, name]
             verdict.expect(count == 1, f"event {key} started {count} runs of {name}")
+    verdict.expect(bool(accepted), "no event was accepted at all; look at the sender's log")
     by_name = Counter(_name(run) for run in found)
     for name, follower in LEADS_TO.items():
         verdict.expect(

@@ -80,10 +80,10 @@ def find_broker(app: Any) -> Broker:
     value = app.conf.broker_url or ""
     url = str(value[0] if isinstance(value, list | tuple) and value else value).split(";")[0]
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in _PORTS:
+    if parts.scheme not in _PORTS or getattr(app.conf, "broker_use_ssl", None):
         raise UsageError(
-            f"The broker's transport is {parts.scheme or 'not set'!r}. Faults are injected by a"
-            " TCP proxy, without TLS, in front of RabbitMQ (amqp://) or Redis (redis://): give"
+            f"The broker's transport is {parts.scheme or 'not set'!r}, perhaps with TLS. Faults"
+            " are injected by a TCP proxy, without TLS, in front of RabbitMQ (amqp://) or Redis (redis://): give"
             " such a URL as CELERY_BROKER_URL for this command."
         )
     server = Server(parts.hostname or "127.0.0.1", parts.port or _PORTS[parts.scheme])
@@ -109,7 +109,7 @@ def find_database() -> Server | None:
         raise UsageError(
             f"DATABASES[{alias()!r}] names a service file: give HOST and PORT for this command."
         )
-    host = str(given["HOST"] or os.environ.get("PGHOST", ""))
+    host = str(given["OPTIONS"].get("hostaddr") or given["HOST"] or os.environ.get("PGHOST", ""))
     port = int(given["PORT"] or os.environ.get("PGPORT", "5432"))
     for folder in [host] if host.startswith("/") else [] if host else _SOCKETS:
         path = Path(folder) / f".s.PGSQL.{port}"

@@ -35,7 +35,15 @@ class Sender:
         self._stopping.set()
 
     def run(self) -> None:
-        """Send until told to stop, or until the command is gone."""
+        """Send until told to stop, or until the command is gone.
+
+        Raises:
+            Error: The database cannot be reached even before the first fault.
+        """
+        from inngest_django.models import Run
+
+        Run.objects.exists()
+        logger.info("sender: ready.")
         number = 0
         while not self._stopping.is_set() and os.getppid() == self._given.parent:
             if self._has_room():
@@ -98,7 +106,6 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     sender = Sender(handover.received())
     signal.signal(signal.SIGTERM, sender.stop)
-    logger.info("sender: ready.")
     sender.run()
 
 
