@@ -2,8 +2,9 @@
 
 A rehearsal calls a function through the driver with a run's stored results, runs no step's
 body, and stores nothing. It tells which stored steps the code still meets, and which new ones
-it would begin. The code between steps does run, as on every entry; so do the constructors
-and ``transform_input`` of middleware, without which stored results may be unreadable.
+it would begin. The code between steps does run, as on every entry, but its clients send nothing;
+so do the constructors and ``transform_input`` of middleware, without which stored results
+may be unreadable.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import copy
 import dataclasses
 import datetime as dt
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +33,7 @@ from inngest_django.errors import ErrorValue
 from inngest_django.functions.function import Function
 from inngest_django.functions.middleware import UninitializedMiddleware
 from inngest_django.states import OpKind
+from inngest_django.steps import current
 from inngest_django.steps.specs import Spec
 
 # Not by getLogger: a project's LOGGING could make it speak again.
@@ -148,20 +151,20 @@ def rehearse(
         return spec
 
     scene = Scene(_without_effects(function), watch)
-    response = InProcessDriver().call(
-        scene.function,
-        CallRequest(
-            run_id=run_id,
-            attempt=attempt,
-            max_attempts=max(function.max_attempts, attempt + 1),
-            event=events[0],
-            events=tuple(events),
-            memos={step.hashed_id: _memo(step) for step in settled},
-            pending=frozenset(step.hashed_id for step in steps if step.is_open),
-            plan_only=True,
-            time_zone=time_zone,
-        ),
+    request = CallRequest(
+        run_id=run_id,
+        attempt=attempt,
+        max_attempts=max(function.max_attempts, attempt + 1),
+        event=events[0],
+        events=tuple(events),
+        memos={step.hashed_id: _memo(step) for step in settled},
+        pending=frozenset(step.hashed_id for step in steps if step.is_open),
+        plan_only=True,
+        step_limit=sys.maxsize,
+        time_zone=time_zone,
     )
+    with current.rehearsing():
+        response = InProcessDriver().call(scene.function, request)
     seen = {step.hashed_id for step in met}
     rest = [*settled, *(step for step in steps if step.is_open)]
     return Rehearsal(

@@ -49,11 +49,13 @@ class Text:
 
     Attributes:
         function: The plain function, below decorators that use ``functools.wraps``.
+        given: How many of its parameters have a value before the context comes.
     """
 
     file: SourceFile
     node: FunctionNode
     function: types.FunctionType
+    given: int
 
     @property
     def head(self) -> tuple[int, int]:
@@ -76,7 +78,9 @@ class Library:
             return None
         file = self._file(function)
         node = None if file is None else file.node_of(function.__code__)
-        return None if file is None or node is None else Text(file, node, function)
+        if file is None or node is None:
+            return None
+        return Text(file, node, function, _given(handler))
 
     def _file(self, function: types.FunctionType) -> SourceFile | None:
         path = function.__code__.co_filename
@@ -98,6 +102,15 @@ def plain_function(handler: Any) -> types.FunctionType | None:
     except ValueError:  # A cycle.
         return None
     return inner if isinstance(inner, types.FunctionType) else None
+
+
+def _given(handler: Any) -> int:
+    """Return how many parameters partials and methods give a value."""
+    count = 0
+    while isinstance(handler, functools.partial):
+        count += len(handler.args)
+        handler = handler.func
+    return count + isinstance(handler, types.MethodType)
 
 
 def first_line(node: FunctionNode) -> int:

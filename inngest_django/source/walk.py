@@ -31,14 +31,17 @@ _LOG_METHODS = frozenset(
     {"critical", "debug", "error", "exception", "info", "log", "print", "warning"}
 )
 _MAX_DEPTH = 8
+# Helpers that call each other many times would be walked through for ever.
+_MAX_ENTERED = 500
 
 
 def walk(text: Text) -> Walked:
     """Return what a handler does."""
     walker = _Walker(text)
-    parameters = text.node.args
-    first = next(iter([*parameters.posonlyargs, *parameters.args]), None)
-    names: dict[str, Any] = {} if first is None else {first.arg: Tool.CONTEXT}
+    parameters = [*text.node.args.posonlyargs, *text.node.args.args]
+    names: dict[str, Any] = {p.arg: Local() for p in parameters}
+    if text.given < len(parameters):
+        names[parameters[text.given].arg] = Tool.CONTEXT
     walker.enter(text.node, At(names))
     return walker.walked
 
@@ -48,12 +51,16 @@ class _Walker(Statements):
         super().__init__(text)
         self._entered: list[FunctionNode] = []
         self._seen: set[FunctionNode] = set()
+        self._count = 0
 
     # Functions -------------------------------------------------------------------------
 
     def enter(self, node: FunctionNode, at: At) -> None:
         """Walk through a function's body; one that calls itself is not followed again."""
         if node in self._entered or len(self._entered) >= _MAX_DEPTH:
+            return
+        self._count += 1
+        if self._count > _MAX_ENTERED:
             return
         self._entered.append(node)
         self._seen.add(node)

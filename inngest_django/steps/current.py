@@ -19,6 +19,25 @@ _current: contextvars.ContextVar[Step | StepSync | None] = contextvars.ContextVa
     "inngest_django_step", default=None
 )
 
+_is_rehearsal: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "inngest_django_rehearsal", default=False
+)
+
+
+def is_rehearsal() -> bool:
+    """Whether the code that runs here is only tried: clients send nothing."""
+    return _is_rehearsal.get()
+
+
+@contextlib.contextmanager
+def rehearsing() -> Iterator[None]:
+    """Let clients send nothing in this block."""
+    token = _is_rehearsal.set(True)
+    try:
+        yield
+    finally:
+        _is_rehearsal.reset(token)
+
 
 def get_step_context() -> Step | StepSync:
     """Return the step tools of the function that runs here.

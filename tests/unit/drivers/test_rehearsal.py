@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import inngest_django as inngest
-from inngest_django.drivers.base import Discovered
+from inngest_django.drivers.base import Discovered, Returned
 from inngest_django.drivers.rehearsal import KnownStep, Rehearsal, rehearse
 from inngest_django.functions.function import Function
 from inngest_django.ids import hash_step_id
@@ -239,3 +239,34 @@ def test_the_function_itself_is_left_as_it_was() -> None:
     assert fn.middleware == [_Sealed]
     assert client.logger is logger
     assert fn.handler is _branch
+
+
+def test_nothing_is_sent() -> None:
+    client = make_client()
+
+    def plain(ctx: Any) -> Any:
+        return client.send_sync([inngest.Event(name="x", id="mine"), inngest.Event(name="y")])
+
+    async def asynchronous(ctx: Any) -> Any:
+        return await client.send([inngest.Event(name="x", id="mine"), inngest.Event(name="y")])
+
+    # No database may be used here, so that a send that is none would raise.
+    for fn in (function(plain, by=client), function(asynchronous, by=client)):
+        response = go(fn, []).response
+        assert isinstance(response, Returned)
+        mine, other = loads(response.output)
+        assert mine == "mine"
+        assert len(other) == 26
+
+
+def test_a_run_of_many_steps_is_under_no_limit() -> None:
+    steps = [
+        KnownStep(hashed_id=hash_step_id("again", n), name="again", index=n, revision=n + 1)
+        for n in range(1200)
+    ]
+
+    def many(ctx: Any) -> Any:
+        for _ in range(1300):
+            ctx.step.run("again", lambda: 0)
+
+    assert [op.index for op in go(function(many), steps).new] == [1200]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -211,6 +212,33 @@ def test_deep_source_is_left_alone(tmp_path: Path) -> None:
     handler = made("def handler(ctx):\n    return 1\n", str(path))
 
     assert found(handler) == []
+
+
+class Shop:
+    def sell(self, ctx: Any) -> None:
+        ctx.step.run("a", print)
+        ctx.step.run("a", print)
+
+    @staticmethod
+    def priced(price: int, ctx: Any) -> None:
+        ctx.step.run("a", print, price)
+        ctx.step.run("a", print)
+
+
+@pytest.mark.parametrize("handler", [Shop().sell, functools.partial(Shop.priced, 1)])
+def test_methods_and_partials_are_read(handler: Any) -> None:
+    assert [check for _, check in found(handler)] == ["W010"]
+
+
+def test_helpers_that_call_each_other_many_times_end(tmp_path: Path) -> None:
+    levels = [f"def level_{n}(ctx):\n" + f"    level_{n + 1}(ctx)\n" * 30 for n in range(12)]
+    source = "\n".join(
+        [*levels, "def level_12(ctx): ...", TWICE.replace("ctx):", "ctx):\n    level_0(ctx)", 1)]
+    )
+    path = tmp_path / "module.py"
+    path.write_text(source)
+
+    assert len(found(made(source, str(path)))) == 1
 
 
 def test_two_lambdas_of_one_line_are_not_mixed_up() -> None:
