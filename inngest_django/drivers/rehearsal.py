@@ -97,12 +97,14 @@ class Rehearsal:
             open ones last. After a new step this says nothing about the code behind it.
         new: What would be planned.
         response: How the call ended: ``Discovered``, ``Returned`` or ``Raised``.
+        sent: Names of events that the code would have sent outside of steps.
     """
 
     met: tuple[MetStep, ...]
     unmet: tuple[KnownStep, ...]
     new: tuple[Op, ...]
     response: CallResponse
+    sent: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -163,7 +165,7 @@ def rehearse(
         step_limit=sys.maxsize,
         time_zone=time_zone,
     )
-    with current.rehearsing():
+    with current.rehearsing() as sent:
         response = InProcessDriver().call(scene.function, request)
     seen = {step.hashed_id for step in met}
     rest = [*settled, *(step for step in steps if step.is_open)]
@@ -172,6 +174,7 @@ def rehearse(
         unmet=tuple(step for step in rest if step.hashed_id not in seen),
         new=response.ops if isinstance(response, Discovered) else (),
         response=response,
+        sent=tuple(sent),
     )
 
 

@@ -19,24 +19,25 @@ _current: contextvars.ContextVar[Step | StepSync | None] = contextvars.ContextVa
     "inngest_django_step", default=None
 )
 
-_is_rehearsal: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "inngest_django_rehearsal", default=False
+_unsent: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
+    "inngest_django_unsent", default=None
 )
 
 
-def is_rehearsal() -> bool:
-    """Whether the code that runs here is only tried: clients send nothing."""
-    return _is_rehearsal.get()
+def unsent() -> list[str] | None:
+    """Return where to note the names of events instead of sending them: this is a rehearsal."""
+    return _unsent.get()
 
 
 @contextlib.contextmanager
-def rehearsing() -> Iterator[None]:
-    """Let clients send nothing in this block."""
-    token = _is_rehearsal.set(True)
+def rehearsing() -> Iterator[list[str]]:
+    """Let clients send nothing in this block; gives the names of what they would have sent."""
+    names: list[str] = []
+    token = _unsent.set(names)
     try:
-        yield
+        yield names
     finally:
-        _is_rehearsal.reset(token)
+        _unsent.reset(token)
 
 
 def get_step_context() -> Step | StepSync:

@@ -143,7 +143,7 @@ def replay(path: str | Path | Recording, function: Function | None = None) -> Re
         steps=tuple(_steps(recording, rehearsal)),
         ended_then=_ended_then(recording),
         ended_now=_ended_now(recording, rehearsal),
-        sent=tuple(sent),
+        sent=(*rehearsal.sent, *sent),
     )
 
 
@@ -160,7 +160,7 @@ def assert_same_path(path: str | Path | Recording, function: Function | None = N
 
 @contextlib.contextmanager
 def _nothing_sent() -> Iterator[list[str]]:
-    """Keep events from being stored, also by threads whose connections are not ours."""
+    """Keep events from being stored by threads of the code's own, which a rehearsal misses."""
     sent: list[str] = []
     accept = ingest.accept
 
