@@ -13,15 +13,16 @@ from inngest_django.errors import DurationError
 
 MAX_HORIZON = dt.timedelta(days=366)
 
+# In microseconds: a timedelta has no smaller part, and one of a nanosecond would be zero.
 _UNITS = {
-    "ns": dt.timedelta(microseconds=0.001),
-    "us": dt.timedelta(microseconds=1),
-    "ms": dt.timedelta(milliseconds=1),
-    "s": dt.timedelta(seconds=1),
-    "m": dt.timedelta(minutes=1),
-    "h": dt.timedelta(hours=1),
-    "d": dt.timedelta(days=1),
-    "w": dt.timedelta(weeks=1),
+    "ns": 0.001,
+    "us": 1,
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d|w)")
 _HINT = 'Write milliseconds, a timedelta, or text such as "2d", "1h30m", "500ms".'
@@ -61,7 +62,7 @@ def _parse_text(text: str, *, what: str) -> dt.timedelta:
         if part.start() != position:
             break
         try:
-            total += float(part[1]) * _UNITS[part[2]]
+            total += dt.timedelta(microseconds=float(part[1]) * _UNITS[part[2]])
         except OverflowError:
             raise DurationError(f"{what} of {text!r} is over 366 days.") from None
         position = part.end()
