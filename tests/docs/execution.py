@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from celery import current_app
+from celery import _state, current_app
 
 from inngest_django import Function
 from tests.docs.pages import page
@@ -42,6 +42,7 @@ def execute(name: str) -> Executed:
     # What startproject wrote, to which a page adds.
     names["INSTALLED_APPS"] = []
     settings: list[dict[str, Any]] = []
+    _forget_tasks(module.__name__)
     with _same_celery_app():
         for block in page(name).blocks("python"):
             if block.skipped:
@@ -59,10 +60,22 @@ def execute(name: str) -> Executed:
 
 @contextlib.contextmanager
 def _same_celery_app() -> Iterator[None]:
-    """Undo what ``Celery("mysite")`` does: it becomes the current app of the process."""
+    """Undo what ``Celery("mysite")`` does: it becomes the current app of the process.
+
+    Undo also that ``shared_task`` adds its tasks to every app that is made later.
+    """
     before = current_app._get_current_object()
+    shared = set(_state._on_app_finalizers)
     try:
         yield
     finally:
+        _state._on_app_finalizers = shared
         before.set_current()
         before.set_default()
+
+
+def _forget_tasks(module: str) -> None:
+    """Take away the tasks of an earlier execution of a page, whose names are used again."""
+    tasks = current_app.tasks
+    for name in [name for name, task in tasks.items() if task.run.__module__ == module]:
+        tasks.unregister(name)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import override_settings
 
-from inngest_django import ContextSync, Event, EventDataError, SendEventsError, expressions
+from inngest_django import ContextSync, Event, EventDataError, SendEventsError, clock, expressions
 from inngest_django.engine import ingest
 from inngest_django.errors import ErrorValue
 from inngest_django.functions import registry
@@ -360,6 +361,62 @@ def test_expressions_of_the_table_mean_what_it_says(
     program = expressions.compile(source, kind="wait")
 
     assert program.matches(event={"data": event}, arriving={"data": arriving}) is matches
+
+
+# Coming from Celery --------------------------------------------------------------------
+
+
+def test_a_moved_chain_passes_results_on(read: Any) -> None:
+    reader = read("how-to/come-from-celery.md")
+
+    reader.page["accept"]("7")
+    reader.engine.idle()
+    [run] = reader.runs("accept_order")
+
+    assert run.output == "Order 7 costs 20."
+    assert set(steps_of(run)) == {"fetch", "price", "confirm"}
+
+
+def test_a_moved_chord_adds_up_what_its_branches_counted(read: Any) -> None:
+    reader = read("how-to/come-from-celery.md")
+
+    reader.page["count"](["one two", "three", ""])
+    reader.engine.idle()
+    [run] = reader.runs("count_book")
+
+    assert run.output == 3
+    assert set(steps_of(run)) == {"page-1", "page-2", "page-3", "add-up"}
+
+
+def test_a_moved_eta_is_kept_unless_an_event_cancels_it(read: Any) -> None:
+    reader = read("how-to/come-from-celery.md")
+    due = clock.now() + dt.timedelta(days=40)
+
+    reader.page["bill"]("7", due)
+    reader.page["bill"]("8", due)
+    reader.send("shop/order.paid", {"number": "8"})
+    unpaid, paid = reader.runs("remind_to_pay")
+    reader.after(unpaid, days=39)
+    early = unpaid.status
+    reader.after(unpaid, days=1, seconds=1)
+
+    assert (early, unpaid.output) == ("running", "Please pay order 7.")
+    assert paid.status == "cancelled"
+
+
+def test_a_moved_periodic_task_starts_once_a_day(read: Any) -> None:
+    reader = read("how-to/come-from-celery.md")
+    [entry] = reader.page["CELERY_BEAT_SCHEDULE"].values()
+    task = reader.page["send_day_ended"]
+
+    with time_machine.travel(dt.datetime(2026, 3, 1, 2, 0, tzinfo=dt.UTC), tick=False):
+        task()
+        task()
+    reader.engine.idle()
+    [run] = reader.runs("close_the_day")
+
+    assert entry["task"] == task.name
+    assert run.output == "2026-02-28: closed"
 
 
 # The database ----------------------------------------------------------------------------
