@@ -1,0 +1,68 @@
+"""The page about the survivors, and the table of a sample."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import re
+from pathlib import Path
+
+from tests.mutation.sampling import Sample
+
+UNEXPLAINED = "Not explained yet."
+_HEAD = """\
+# Mutation tests
+
+A mutant is the package with one small mistake put in: a `<` that became `<=`, an argument that became `None`.
+A good unit test notices; a mutant that no test notices is a survivor, and shows either a hole in the tests or a change that makes no difference.
+
+`python -m tests.mutation` samples the mutants of the modules that need no database: durations, identifiers, serialization, statuses, retries and expressions.
+It uses [mutmut](https://mutmut.readthedocs.io/), which `tests/mutation/requirements.txt` names, and only the unit tests of these modules.
+"""
+_SECTION = re.compile(
+    r"^### `([^`]+)`\n\n```diff\n(.*?)\n```\n\n([^\n]+)$", re.DOTALL | re.MULTILINE
+)
+
+
+def table(sample: Sample) -> str:
+    """Return what became of each module's mutants, as a Markdown table."""
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for name, verdict in sample.verdicts.items():
+        for row in (module_of(name), "all"):
+            counts[row].update([verdict, "mutants"])
+    rows = ["| Module | Mutants | Killed | Survived | No test | Unclear | % killed |"]
+    rows.append("| --- " + "| ---: " * 6 + "|")
+    for row in [*sorted(counts.keys() - {"all"}), "all"]:
+        seen = counts[row]
+        figures = [seen[word] for word in ("mutants", "killed", "survived", "no tests", "unclear")]
+        share = f"{100 * seen['killed'] / seen['mutants']:.1f}"
+        rows.append("| " + " | ".join([row, *map(str, figures), share]) + " |")
+    return "\n".join(rows)
+
+
+def module_of(name: str) -> str:
+    """Return the module of a mutant, below the package."""
+    return re.sub(r"\.x[^.]*$", "", name).removeprefix("inngest_django.")
+
+
+def write(path: Path, sample: Sample) -> None:
+    """Write the page; keep the sentences about survivors whose change is still the same."""
+    known = explanations(path.read_text()) if path.exists() else {}
+    parts = [
+        _HEAD,
+        "## The sample\n",
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, commit `{sample.commit}`: {len(sample.verdicts)} of "
+        f"{sample.population} mutants, seed {sample.seed}; {sample.percent:.1f} % killed.",
+        "A mutant that ran into the time limit counts as killed.\n",
+        table(sample) + "\n",
+        "## Survivors\n",
+    ]
+    for survivor in sample.survivors:
+        reason = known.get((module_of(survivor.name), survivor.diff), UNEXPLAINED)
+        parts.append(f"### `{survivor.name}`\n\n```diff\n{survivor.diff}\n```\n\n{reason}\n")
+    path.write_text("\n".join(parts).rstrip() + "\n")
+
+
+def explanations(text: str) -> dict[tuple[str, str], str]:
+    """Return a page's sentences by module and change: mutmut's numbers move with the code."""
+    return {(module_of(name), diff): reason for name, diff, reason in _SECTION.findall(text)}
