@@ -15,7 +15,16 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import override_settings
 
-from inngest_django import ContextSync, Event, EventDataError, SendEventsError, clock, expressions
+from inngest_django import (
+    ContextSync,
+    Event,
+    EventDataError,
+    Function,
+    SendEventsError,
+    TriggerEvent,
+    clock,
+    expressions,
+)
 from inngest_django.engine import ingest
 from inngest_django.errors import ErrorValue
 from inngest_django.functions import registry
@@ -361,6 +370,70 @@ def test_expressions_of_the_table_mean_what_it_says(
     program = expressions.compile(source, kind="wait")
 
     assert program.matches(event={"data": event}, arriving={"data": arriving}) is matches
+
+
+# Changing code -------------------------------------------------------------------------
+
+
+def test_a_step_added_by_the_events_version_leaves_older_runs_alone(read: Any) -> None:
+    reader = read("how-to/change-code-under-live-runs.md")
+
+    old = reader.start("welcome")
+    new = reader.start("welcome", v="2")
+    reader.after(old, days=21, seconds=1)
+    new.refresh_from_db()
+
+    assert old.output == ["greeted", "asked"]
+    assert new.output == ["greeted", "gave a coupon", "asked"]
+
+
+@pytest.mark.parametrize("form", ["old", "new"])
+def test_both_forms_of_a_result_are_read(read: Any, form: str) -> None:
+    reader = read("how-to/change-code-under-live-runs.md")
+    now = reader.page["bill"]
+    then = now if form == "new" else _bill_of_before(reader.page["client"])
+    _deploy(now, then)
+
+    run = reader.start("bill")
+    stored = steps_of(run)["price"].output
+    _deploy(then, now)
+    reader.after(run, days=14, seconds=1)
+
+    assert isinstance(stored, dict) is (form == "new")
+    assert run.output == "Please pay 30."
+
+
+def _deploy(old: Function, new: Function) -> None:
+    registry.unregister(old)
+    registry.register(new)
+
+
+def _bill_of_before(client: Any) -> Function:
+    @client.create_function(fn_id="bill", trigger=TriggerEvent(event="shop/order.placed"))
+    def bill(ctx: ContextSync) -> str:
+        total = ctx.step.run("price", lambda: 30)
+        ctx.step.sleep("grace", "14d")
+        return ctx.step.run("write", lambda: f"Please pay {total} please.")
+
+    return bill
+
+
+def test_a_function_without_its_trigger_keeps_its_runs_and_gets_no_new_ones(read: Any) -> None:
+    reader = read("how-to/change-code-under-live-runs.md")
+    now = reader.page["renew"]
+    trigger = TriggerEvent(event="shop/plan.ending")
+    then = reader.page["client"].create_function(fn_id="renew", trigger=trigger)(now.handler)
+    _deploy(now, then)
+
+    reader.send("shop/plan.ending", {})
+    [old] = reader.runs("renew")
+    _deploy(then, now)
+    reader.send("shop/plan.ending", {})
+    reader.after(old, days=30, seconds=1)
+
+    assert len(reader.runs("renew")) == 1
+    assert old.output == "charged for a year"
+    assert [run.output for run in reader.runs("renew_2")] == ["charged for a month"] * 2
 
 
 # Coming from Celery --------------------------------------------------------------------
