@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -32,8 +33,11 @@ def work(job_id: int, token: int) -> None:
     job = Job.objects.select_related("step").filter(pk=job_id, lease_token=token).first()
     if job is None or job.step is None:
         return
+    looked_at = None
     if job.kind == JobKind.WAIT:
         # Events that were committed before the expiry count, even when the router is behind.
+        # It is decided as of now: what comes while this worker stalls has no place yet.
+        looked_at = transactions.now()
         stamping.stamp()
     crash_points.reach("timer.start")
     action = _ACTIONS[JobKind(job.kind)]
@@ -45,6 +49,8 @@ def work(job_id: int, token: int) -> None:
                 return
             if not hot_path.holds_lease(cursor, job_id, token):
                 return
+            if looked_at is not None:
+                run = dataclasses.replace(run, now=min(run.now, looked_at))
             execute_after_commit(action(cursor, run, job))
             crash_points.reach("timer.written")
 
