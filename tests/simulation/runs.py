@@ -26,9 +26,9 @@ class Catch:
     problem: str
 
 
-def hunt(stage: Stage, mistake: Mistake, *, first_seed: int = 1) -> Catch | None:
+def hunt(stage: Stage, mistake: Mistake) -> Catch | None:
     """Look for a mistake, for as many schedules of its theme as it may take."""
-    count, seed = 0, first_seed - 1
+    count, seed = 0, mistake.first_seed - 1
     with mistakes.made(mistake, stage):
         while count < mistake.within:
             seed += 1

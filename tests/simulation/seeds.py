@@ -14,5 +14,6 @@ KNOWN: dict[int, str] = {
     443: "a wait stamps before it looks",
     602: "two last branches that decide together leave one entry",
     882: "a stale worker does not start a body",
-    1432: "an entry over older results is followed by another",
+    1449: "a wait that stalls between its stamp and its scan does not time out over an event",
+    9050: "an entry over older results is followed by another",
 }
