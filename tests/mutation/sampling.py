@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import dataclasses
+import difflib
 import functools
 import json
 import random
@@ -82,7 +84,7 @@ class Sample:
 
 
 def run(count: int, *, seed: int, jobs: int) -> Sample:
-    """Test a sample of the last commit's mutants.
+    """Test a sample of the last commit's mutants; a larger sample goes on from a smaller one.
 
     Raises:
         MutationError: mutmut is missing, or the tests fail without a mutant.
@@ -107,9 +109,10 @@ def run(count: int, *, seed: int, jobs: int) -> Sample:
 
 
 def choose(names: Iterable[str], count: int, *, seed: int) -> list[str]:
-    """Return a sample in a random order that only the seed decides."""
+    """Return a sample that only the seed decides; a smaller one is the start of a larger one."""
     population = sorted(names)
-    return random.Random(seed).sample(population, min(count, len(population)))
+    random.Random(seed).shuffle(population)
+    return population[:count]
 
 
 def verdict_of(code: int | None) -> str:
@@ -178,13 +181,32 @@ def _mutmut(clone: Path, names: list[str], *, jobs: int) -> None:
 
 
 def _diff(clone: Path, name: str) -> str:
-    shown = subprocess.run(
-        [_program(), "show", name], cwd=clone, check=True, capture_output=True, text=True
-    )
-    lines = shown.stdout.splitlines()
-    return "\n".join(
-        line for line in lines if line[:1] in {"-", "+"} and line[:3] not in {"---", "+++"}
-    )
+    """Return the lines that a mutant changed; ``mutmut show`` needs a second for each."""
+    module, function = name.rsplit(".", 1)
+    path = clone / "mutants" / f"{module.replace('.', '/')}.py"
+    original = _body(path, re.sub(r"_\d+$", "_orig", function))
+    changed = _body(path, function)
+    lines = list(difflib.unified_diff(original, changed, n=0, lineterm=""))[2:]
+    return "\n".join(line for line in lines if not line.startswith("@@"))
+
+
+def _body(path: Path, function: str) -> list[str]:
+    """Return a function's lines, without its name."""
+    bodies = _bodies(path)
+    if function not in bodies:
+        raise MutationError(f"{path} has no {function}: mutmut names its mutants differently now.")
+    return [line.replace(function, "") for line in bodies[function]]
+
+
+@functools.cache
+def _bodies(path: Path) -> dict[str, list[str]]:
+    text = path.read_text()
+    lines = text.splitlines()
+    return {
+        node.name: lines[node.lineno - 1 : node.end_lineno]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
 
 
 def _say(text: str) -> None:

@@ -30,6 +30,7 @@ def test_a_seed_decides_the_sample_whatever_the_order_of_the_names() -> None:
 
     assert len(set(chosen)) == 10
     assert chosen == sampling.choose(reversed(NAMES), 10, seed=1)
+    assert chosen[:4] == sampling.choose(NAMES, 4, seed=1)
     assert chosen != sampling.choose(NAMES, 10, seed=2)
     assert sorted(sampling.choose(NAMES, 400, seed=1)) == sorted(NAMES)
 
@@ -63,6 +64,21 @@ def test_an_explanation_stays_until_its_change_is_another(tmp_path: Path) -> Non
     assert "Makes no difference." in path.read_text()
     page.write(path, _sample(survivors=[sampling.Survivor(NAMES[7], "-    a\n+    c")]))
     assert "Makes no difference." not in path.read_text()
+
+
+def test_a_diff_is_of_the_lines_that_changed(tmp_path: Path) -> None:
+    path = tmp_path / "mutants/inngest_django/durations.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "def x_f__mutmut_orig(a):\n    b = a\n    return b\n\n"
+        "def x_f__mutmut_2(a):\n    b = None\n    return b\n"
+    )
+
+    assert sampling._diff(tmp_path, "inngest_django.durations.x_f__mutmut_2") == (
+        "-    b = a\n+    b = None"
+    )
+    with pytest.raises(sampling.MutationError, match="has no x_f__mutmut_9"):
+        sampling._diff(tmp_path, "inngest_django.durations.x_f__mutmut_9")
 
 
 def test_a_test_begins_without_the_caches_of_earlier_ones() -> None:
