@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -43,7 +44,7 @@ def execute(name: str) -> Executed:
     names["INSTALLED_APPS"] = []
     settings: list[dict[str, Any]] = []
     _forget_tasks(module.__name__)
-    with _same_celery_app():
+    with _same_celery_app(), _importable(name, module):
         for block in page(name).blocks("python"):
             if block.skipped:
                 continue
@@ -56,6 +57,24 @@ def execute(name: str) -> Executed:
             elif before is not None:
                 names["INNGEST"] = before
     return Executed(names, tuple(settings))
+
+
+@contextlib.contextmanager
+def _importable(name: str, module: types.ModuleType) -> Iterator[None]:
+    """Let a page's test import what the page put into ``shop/functions.py``."""
+    files = [block.file for block in page(name).blocks("python") if block.file.endswith(".py")]
+    modules = {file.removesuffix(".py").replace("/", "."): module for file in files}
+    modules |= {dotted.rpartition(".")[0]: module for dotted in modules if "." in dotted}
+    before = {dotted: sys.modules.get(dotted) for dotted in modules}
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for dotted, old in before.items():
+            if old is None:
+                del sys.modules[dotted]
+            else:
+                sys.modules[dotted] = old
 
 
 @contextlib.contextmanager

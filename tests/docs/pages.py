@@ -12,6 +12,8 @@ from tests.repo.readme import ROOT
 DOCS = ROOT / "docs"
 _FENCE = re.compile(r"^( *)(`{3,})(\S*)[^\n]*\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
 _SKIP = re.compile(r"<!-- skip: (.+?) -->\s*\Z")
+# The line before a block that tells what to do with it: "Create `shop/functions.py`:".
+_FILE = re.compile(r"^.*`([\w/]+\.\w+)`[^`\n]*:\n\n\Z", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^(#{1,6}) +(.+?) *$", re.MULTILINE)
 
@@ -23,12 +25,16 @@ class Block:
     Attributes:
         line: Where its code begins in the page, counted from 1.
         skipped: Why it is not run, or nothing.
+        file: The file that it is to be put into, or nothing.
+        is_added: Whether it goes to the end of that file.
     """
 
     language: str
     code: str
     line: int
     skipped: str
+    file: str = ""
+    is_added: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,13 +65,17 @@ class Page:
     def _blocks(self) -> Iterator[Block]:
         text = self.text
         for match in _FENCE.finditer(text):
-            skip = _SKIP.search(text[: match.start()])
+            before = text[: match.start()]
+            skip = _SKIP.search(before)
+            file = _FILE.search(before)
             lines = (line.removeprefix(match[1]) for line in match[4].splitlines())
             yield Block(
                 language=match[3],
                 code="\n".join(lines) + "\n",
                 line=text.count("\n", 0, match.start(4)) + 1,
                 skipped=skip[1] if skip else "",
+                file=file[1] if file else "",
+                is_added=file is not None and "to the end of" in file[0],
             )
 
     def links(self) -> list[str]:
