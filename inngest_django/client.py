@@ -37,9 +37,8 @@ from inngest_django.functions.middleware import (
 )
 from inngest_django.functions.serializer import Serializer
 from inngest_django.functions.triggers import TriggerCron, TriggerEvent
-from inngest_django.ids import new_ulid
 from inngest_django.steps.calling import DIRECT, ON_LOOP, Calling, run_now
-from inngest_django.steps.current import unsent
+from inngest_django.steps.current import is_rehearsal, note_unsent
 from inngest_django.steps.specs import UNSET
 
 _T = TypeVar("_T")
@@ -245,8 +244,8 @@ class Inngest:
         Raises:
             SendEventsError: ``ids`` are those of the events before the one refused.
         """
-        if (names := unsent()) is not None:
-            return _rehearsed(events, names)
+        if is_rehearsal():
+            return note_unsent(_listed(events))
         _refuse_split_transaction("await client.send()")
         accept = sync_to_async(_accept, thread_sensitive=True)
         return await self._send(events, accept, ON_LOOP, skip_middleware=skip_middleware)
@@ -263,8 +262,8 @@ class Inngest:
             SendEventsError: ``ids`` are those of the events before the one refused.
             InngestError: An event loop runs in the thread, and so does a transaction.
         """
-        if (names := unsent()) is not None:
-            return _rehearsed(events, names)
+        if is_rehearsal():
+            return note_unsent(_listed(events))
 
         async def accept(checked: list[Event]) -> list[str]:
             if not _is_loop_running():
@@ -294,12 +293,6 @@ class Inngest:
         if refusal is not None:
             raise SendEventsError(refusal, ids)
         return ids
-
-
-def _rehearsed(events: Event | Sequence[Event], names: list[str]) -> list[str]:
-    listed = _listed(events)
-    names.extend(event.name for event in listed)
-    return [event.id or new_ulid() for event in listed]
 
 
 async def _accepted(events: list[Event], accept: Callable[[list[Event]], Any]) -> list[str]:

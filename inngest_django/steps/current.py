@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 
 from inngest_django.errors import AsyncUnsupportedError, InngestError, OutsideStepError
+from inngest_django.events import Event
+from inngest_django.ids import new_ulid
 from inngest_django.steps.calling import is_async_callable
 from inngest_django.steps.tools import Step, StepSync
 
@@ -24,9 +26,18 @@ _unsent: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
 )
 
 
-def unsent() -> list[str] | None:
-    """Return where to note the names of events instead of sending them: this is a rehearsal."""
-    return _unsent.get()
+def is_rehearsal() -> bool:
+    """Whether the code that runs here is only tried: clients send nothing."""
+    return _unsent.get() is not None
+
+
+def note_unsent(events: Iterable[Event]) -> list[str]:
+    """Note events instead of sending them in a rehearsal; return ids as if they were sent."""
+    sent = list(events)
+    names = _unsent.get()
+    if names is not None:
+        names.extend(event.name for event in sent)
+    return [event.id or new_ulid() for event in sent]
 
 
 @contextlib.contextmanager
