@@ -9,6 +9,7 @@ import pytest
 from inngest_django import expressions, ids
 from inngest_django.expressions import programs
 from tests.mutation import fresh, page, sampling
+from tests.repo.readme import ROOT
 
 NAMES = [f"inngest_django.durations.x_parse__mutmut_{n}" for n in range(50)]
 METHOD = "inngest_django.expressions.lowering.xǁ_Loweringǁunary__mutmut_18"
@@ -89,3 +90,10 @@ def test_a_test_begins_without_the_caches_of_earlier_ones() -> None:
 
     assert ids.hash_step_id.cache_info().currsize == 0
     assert not programs._programs
+
+
+def test_every_survivor_of_the_page_is_explained() -> None:
+    text = (ROOT / "docs/reference/mutation.md").read_text()
+
+    assert len(page.explanations(text)) > 0
+    assert page.UNEXPLAINED not in text
