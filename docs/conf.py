@@ -49,6 +49,9 @@ def _adapt(_app: Any, name: str, source: list[str]) -> None:
     source[0] = _CHANGELOG.sub("(/reference/changelog.rst)", source[0])
     if name == "index":
         source[0] += _contents(source[0])
+    if name == "reference/errors":
+        # Its table links to them; so does the side bar.
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\nerrors/*\n```\n"
 
 
 def _contents(index: str) -> str:

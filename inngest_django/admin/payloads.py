@@ -11,6 +11,7 @@ from django.db.models import F, Func, IntegerField, TextField
 from django.db.models.functions import Length, Substr
 from django.template.defaultfilters import filesizeformat
 
+from inngest_django import remedies
 from inngest_django.serialization import loads
 
 LIMIT = 4_000
@@ -47,6 +48,11 @@ class ErrorText:
     message: str
     code: str = ""
     stack: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty for an error of the author's own."""
+        return remedies.action(self.code).replace("`", "")
 
 
 def columns(*fields: str, limit: int = LIMIT) -> dict[str, Any]:

@@ -103,6 +103,14 @@ def test_show_says_why_and_draws_each_step_with_its_retries(manage: Manage) -> N
     assert "█" in flaky_line
 
 
+def test_show_says_what_to_do_about_an_error_of_this_package(manage: Manage) -> None:
+    nested = factories.failed_run(error={**factories.ERROR, "code": "step_nested"})
+    own = factories.failed_run()
+
+    assert "step_nested: Call the inner step before" in manage("inngest_show", nested.pk).out
+    assert "unknown:" not in manage("inngest_show", own.pk).out
+
+
 def test_show_prints_values_that_no_encoding_has(manage: Manage) -> None:
     run = factories.run(output=JSONText('"\\ud800"'), function_id="fn-\u2713")
 

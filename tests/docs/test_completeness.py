@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import functools
-import importlib
-import pkgutil
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -23,15 +20,16 @@ from inngest_django.admin import actions
 from inngest_django.api import ingest as api_ingest
 from inngest_django.api import runs as api_runs
 from inngest_django.engine import ingest, retries
-from inngest_django.errors import InngestError
 from inngest_django.experimental import mocked
 from inngest_django.expressions import guards, lowering
 from inngest_django.functions import function, triggers
 from inngest_django.management import diagnosis
+from inngest_django.remedies import REMEDIES
 from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 from inngest_django.steps import specs
 from tests.docs import diagram
-from tests.docs.pages import page
+from tests.docs.made import contents, errors, parts, renewed
+from tests.docs.pages import Page, page
 from tests.repo.readme import ROOT
 
 PACKAGE = ROOT / "inngest_django"
@@ -84,75 +82,47 @@ def test_settings_page_has_the_default(key: str) -> None:
 # Errors --------------------------------------------------------------------------------
 
 
-def _load_everything() -> None:
-    for module in pkgutil.walk_packages([str(PACKAGE)], "inngest_django."):
-        if ".migrations" not in module.name:
-            importlib.import_module(module.name)
+def test_errors_page_and_folder_have_exactly_the_codes() -> None:
+    text = page("reference/errors.md").section("Codes")
+
+    documented = set(re.findall(r"^\| \[`([^`]+)`\]", text, re.MULTILINE))
+
+    assert documented == set(errors.classes())
+    assert {path.stem for path in errors.FOLDER.glob("*.md")} == documented
 
 
-def _classes(base: type[InngestError]) -> Iterator[type[InngestError]]:
-    for cls in base.__subclasses__():
-        if cls.__module__.startswith("inngest_django"):
-            yield cls
-            yield from _classes(cls)
+def test_every_code_has_a_cause_and_a_remedy() -> None:
+    assert all(remedy.meaning and remedy.causes and remedy.actions for remedy in REMEDIES.values())
 
 
-def _written_codes() -> set[str]:
-    """Return the codes that the engine writes into rows without an exception."""
-    found = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ErrorValue":
-                found |= {
-                    keyword.value.value
-                    for keyword in node.keywords
-                    if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
-                }
-    return found
+@pytest.mark.parametrize("code", REMEDIES)
+def test_classes_can_be_imported_as_the_page_of_their_code_says(code: str) -> None:
+    imports = re.findall(r"`(from \S+ import \w+)`", page(f"reference/errors/{code}.md").text)
+
+    names: dict[str, Any] = {}
+    for line in imports:
+        exec(line, names)
+    found = {value for value in names.values() if isinstance(value, type)}
+
+    assert all(cls.code == code for cls in found)
+    assert {cls.__name__ for cls in errors.classes()[code]} - {
+        "InngestInvokeTimeoutError"  # A stand-in of the testing kit for what has no class.
+    } == {cls.__name__ for cls in found}
 
 
-@functools.cache  # It reads all of the package, and a test asks for each code.
-def _codes() -> dict[str, bool | None]:
-    """Return each code with whether it is retriable; None for one that is only written."""
-    _load_everything()
-    codes: dict[str, bool | None] = dict.fromkeys(_written_codes())
-    codes["unknown"] = InngestError.is_retriable
-    for cls in _classes(InngestError):
-        if not cls.__name__.startswith("_"):
-            codes[cls.code] = cls.is_retriable
-    return codes
+# What is made from the code ------------------------------------------------------------
 
 
-def test_errors_page_has_exactly_the_codes() -> None:
-    documented = _first_cells(page("reference/errors.md").section("Codes"))
-
-    assert documented == set(_codes())
-
-
-def test_errors_page_says_what_is_retried() -> None:
-    section = page("reference/errors.md").section("Codes")
-    rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| (yes|no)", section, re.MULTILINE)
-
-    wrong = [
-        code
-        for code, said in rows
-        if (retriable := _codes()[code]) is not None and retriable != (said == "yes")
-    ]
-
-    assert wrong == []
+@pytest.mark.parametrize("one", contents.with_parts(), ids=lambda one: one.name)
+def test_made_parts_are_what_the_code_says(one: Page) -> None:
+    assert parts(one.text)
+    assert renewed(one.text, contents.MADE) == one.text, "run python -m tests.docs.made"
 
 
-def test_errors_page_names_every_error_class() -> None:
-    _load_everything()
-    text = page("reference/errors.md").text
+def test_every_made_part_is_in_a_page() -> None:
+    found = [name for one in contents.with_parts() for name in parts(one.text)]
 
-    missing = {
-        cls.__name__
-        for cls in _classes(InngestError)
-        if not cls.__name__.startswith("_") and f"`{cls.__name__}`" not in text
-    }
-
-    assert missing == set()
+    assert sorted(found) == sorted(contents.MADE)
 
 
 # Commands ------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from inngest_django.states import RunStatus
 from inngest_django.testing import assert_same_path
 from project.shop.models import Customer, Order, Product
 from tests.docs.execution import Executed, execute
-from tests.docs.pages import page, pages
+from tests.docs.pages import Page, page, pages
 from tests.engine.support import Engine, assert_sound, steps_of
 
 
@@ -749,3 +749,31 @@ def test_every_function_of_a_guide_is_named_in_a_test_here() -> None:
     ]
 
     assert missing == []
+
+
+# Reference -----------------------------------------------------------------------------
+
+EXAMPLES = [
+    one for one in pages() if one.name.startswith("reference/errors/") and one.blocks("python")
+]
+
+
+@pytest.mark.parametrize("one", EXAMPLES, ids=lambda one: one.path.stem)
+@pytest.mark.filterwarnings("ignore:.*:SyntaxWarning")
+def test_wrong_example_fails_with_the_code_of_its_page_and_the_right_one_completes(
+    read: Any, one: Page
+) -> None:
+    reader = read(one.name)
+
+    reader.send("shop/order.placed", {"id": 7})
+    reader.engine.advance(dt.timedelta(days=3))
+
+    [wrong], [right] = reader.runs("wrong"), reader.runs("right")
+    errors = [wrong.error, *(step.error for step in steps_of(wrong).values() if step.error)]
+    assert wrong.status == "failed"
+    assert one.path.stem in {error["code"] for error in errors}
+    assert right.status == "completed"
+
+
+def test_few_codes_have_no_example() -> None:
+    assert len(EXAMPLES) >= 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.docs.pages import DOCS, Page, page, pages
+from tests.docs.pages import Page, page, pages
 from tests.repo.readme import ROOT
 
 
@@ -33,9 +33,12 @@ def test_inner_links_lead_to_files_and_headings_that_exist(one: Page) -> None:
     assert dead == []
 
 
-def test_every_page_is_linked_from_the_index() -> None:
-    index = page("index.md")
-
-    linked = {(DOCS / path).resolve() for _, path, _ in _inner(index) if path}
+def test_every_page_is_linked_from_the_index_or_the_table_of_errors() -> None:
+    linked = {
+        (one.path.parent / path).resolve()
+        for one in (page("index.md"), page("reference/errors.md"))
+        for _, path, _ in _inner(one)
+        if path
+    }
 
     assert {one.name for one in pages() if one.path not in linked} == {"index.md"}

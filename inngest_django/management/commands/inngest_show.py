@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from inngest_django import clock
+from inngest_django import clock, remedies
 from inngest_django.engine import explanation
 from inngest_django.management import drawing, shapes
 from inngest_django.management.base import InngestCommand, as_ulid, missing, shown_time
@@ -51,5 +51,7 @@ class Command(InngestCommand):
             self.line(line)
         if run.error is not None:
             self.line(f"  error   {drawing.error(run.error)}")
+            if remedy := remedies.action(str(run.error.get("code"))):
+                self.line(f"  {run.error['code']}: {remedy}")
         elif run.ended_at is not None:
             self.line(f"  output  {drawing.value(run.output)}")
