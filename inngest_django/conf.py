@@ -25,7 +25,41 @@ DEFAULT_BACKOFF = ("15s", "30s", "1m", "2m", "5m", "10m", "20m", "40m", "1h", "2
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The settings after parsing. Durations are timedeltas, sizes are bytes."""
+    """The settings after parsing. Durations are timedeltas, sizes are bytes.
+
+    The documentation's table of settings is made from what stands here.
+
+    Attributes:
+        APP_ID: Accepted and checked, and not acted on yet: the ``app_id`` of each client counts.
+        DATABASE: The database that holds the tables of this app, all of them. Name another one
+            only together with a router that sends the app label ``inngest_django`` there; the
+            rows of celery-beat stay where its own tables are.
+        QUEUE: Where jobs that call functions go.
+        CONTROL_QUEUE: Where routing, the tick and pruning go, so that no backlog of functions
+            delays a wake-up.
+        QUEUES: Other queues for some functions: a qualified id, or a shell pattern such as
+            ``"shop-import-*"``, to a queue name. The first pattern that matches counts.
+        RETRY_BACKOFF: The pause before each retry; the last one is used for all further retries.
+        RETRY_JITTER: A random time up to this is added to each pause.
+        LEASE_TTL: How long a worker's claim holds without renewal. It is renewed four times in
+            this span. A shorter one finds dead workers sooner and costs more writes.
+        TICK: How often beat sends the tick, and how far each tick looks ahead. For beat it is
+            read when ``migrate`` creates the entry; afterwards the entry counts.
+        WORKER_TICK: Whether a worker runs the tick itself when none ran for three ticks.
+        CHECKPOINTING: Whether one task goes on from a finished step to the next one. A mapping
+            may hold ``max_runtime`` (duration, 10 s unless given) and ``max_steps`` (count). A
+            client or a function may say otherwise.
+        MAX_STEPS: How many steps a run may have; the next one fails the run.
+        MAX_EVENT_BYTES: The largest ``data`` and ``user`` of one event, as JSON. A request to
+            ``/e/<key>`` may be four times as long.
+        RETENTION: How old ended runs, and events, become before they are pruned. ``None`` keeps
+            them.
+        FAST_PUBLISH: Build the messages of this app by hand instead of calling ``apply_async``,
+            for about half the cost of a message. Where your project routes, annotates,
+            compresses or traces tasks, ``apply_async`` is used all the same.
+        EVENT_KEYS: Keys that may send events over HTTP. While it is empty nobody can.
+        API_KEYS: Keys that may read runs and events over HTTP. While it is empty nobody can.
+    """
 
     APP_ID: str = "django"
     DATABASE: str = "default"

@@ -43,7 +43,7 @@ def test_few_blocks_are_skipped() -> None:
 def test_languages_are_known(one: Page) -> None:
     languages = {block.language for block in one._blocks()}
 
-    assert languages <= {"python", "console", "mermaid", "ini", "json", "text"}
+    assert languages <= {"python", "console", "diff", "mermaid", "ini", "json", "text"}
 
 
 @pytest.mark.parametrize("one", pages(), ids=lambda one: one.name)

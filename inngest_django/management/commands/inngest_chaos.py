@@ -58,10 +58,10 @@ class Command(InngestCommand):
         add("--seed", type=int, metavar="S", help="Of the plan. Default: a random one, printed.")
         add("--app", metavar="MODULE",
             help="Your Celery app, as in celery -A. Default: the package of your settings.")  # fmt: skip
-        add("--workers", type=int, default=2, metavar="N", help="Default: 2.")
+        add("--workers", type=int, default=2, metavar="N", help="How many. Default: 2.")
         add("--concurrency", type=int, default=2, metavar="N",
             help="Pool children of each worker. Default: 2.")  # fmt: skip
-        add("--beats", type=int, default=2, metavar="N", help="Default: 2.")
+        add("--beats", type=int, default=2, metavar="N", help="How many. Default: 2.")
         add("--rate", type=float, default=0.5, metavar="N",
             help="Sets of six events a second; less while 60 runs are open. Default: 0.5.")  # fmt: skip
         add("--lease", type=float, default=3.0, metavar="SECONDS",

@@ -29,8 +29,9 @@ class Command(InngestCommand):
             help="Only of this status; may be repeated.",
         )  # fmt: skip
         parser.add_argument(
-            "--event", metavar="ID_OR_NAME", help="Only started by this event, or by its name."
-        )
+            "--event", metavar="ID_OR_NAME",
+            help="Only started by this event: its id, the sender's id, or its name.",
+        )  # fmt: skip
         parser.add_argument("--limit", type=int, default=20, help="At most so many. Default: 20.")
         parser.add_argument(
             "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS",

@@ -6,15 +6,18 @@ import functools
 from collections.abc import Callable, Mapping
 
 from inngest_django.remedies import REMEDIES
-from tests.docs.made import errors
+from tests.docs.made import commands, errors, settings
 from tests.docs.pages import Page, page
 
 MADE: Mapping[str, Callable[[], str]] = {
+    "settings": settings.keys,
     "errors": errors.overview,
+    **{name: functools.partial(commands.about, name) for name in commands.NAMES},
     **{f"error {code}": functools.partial(errors.about, code) for code in REMEDIES},
 }
 
 
 def with_parts() -> list[Page]:
     """Return the pages that have made parts."""
-    return [page("reference/errors.md"), *errors.pages()]
+    names = ("settings", "commands", "errors")
+    return [*(page(f"reference/{name}.md") for name in names), *errors.pages()]
