@@ -12,6 +12,7 @@ from typing import Any
 from celery import _state, current_app
 
 from inngest_django import Function
+from inngest_django.functions import registry
 from tests.docs.pages import page
 
 
@@ -44,7 +45,8 @@ def execute(name: str) -> Executed:
     names["INSTALLED_APPS"] = []
     settings: list[dict[str, Any]] = []
     _forget_tasks(module.__name__)
-    with _same_celery_app(), _importable(name, module):
+    # What a page serves is registered while it is read.
+    with registry.only([]), _same_celery_app(), _importable(name, module):
         for block in page(name).blocks("python"):
             if block.skipped:
                 continue

@@ -751,6 +751,17 @@ def test_every_function_of_a_guide_is_named_in_a_test_here() -> None:
     assert missing == []
 
 
+def test_module_from_the_sdk_runs_with_its_import_changed(read: Any) -> None:
+    reader = read("how-to/come-from-inngest.md")
+
+    paid, expired = (reader.start("await_payment", {"id": number}) for number in (1, 2))
+    reader.send("payments/settled", {"id": 1, "amount": 30})
+    reader.after(paid, hours=2, seconds=1)
+    reader.after(expired)
+
+    assert (paid.output, expired.output) == ("paid 30", "expired")
+
+
 # Reference -----------------------------------------------------------------------------
 
 EXAMPLES = [
