@@ -325,3 +325,23 @@ def test_each_promise_is_marked_proven_or_not_yet() -> None:
     for promise in promises[:-1]:
         section = guarantees.section(promise)
         assert re.search(r"^- (Proven by `tests/|Not yet proven: )", section, re.MULTILINE)
+
+
+# Comparison ----------------------------------------------------------------------------
+
+
+def test_what_is_said_of_other_systems_has_a_source() -> None:
+    comparison = page("explanation/comparison.md")
+    systems = re.findall(r"^## (.+)$", comparison.text, re.MULTILINE)[1:-1]
+    items = [
+        (system, item)
+        for system in systems
+        for item in re.findall(r"^- .+(?:\n  .+)*", comparison.section(system), re.MULTILINE)
+    ]
+
+    assert len(systems) == 8
+    assert [
+        f"{system}: {item}"
+        for system, item in items
+        if "](https://" not in item and "](../" not in item and not item.startswith("- It differs")
+    ] == []
