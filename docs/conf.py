@@ -27,6 +27,7 @@ extensions = [
 html_theme = "furo"
 html_title = "inngest-django"
 html_copy_source = False
+html_show_copyright = False
 
 # The pages are ordinary Markdown, to be read on a code host too.
 myst_heading_anchors = 4
@@ -35,6 +36,14 @@ myst_fence_as_directive = ["mermaid"]
 autodoc_member_order = "groupwise"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+# A name in a docstring that leads nowhere is a warning, unless it is one of these: nothing
+# is fetched from other projects, and what is not public has no place to lead to.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(collections\.abc|datetime|dt|pathlib)\..+|BaseModel"),
+    ("py:.*", r"inngest_django\.(drivers|errors|functions|models|testing)\..+|_\w+"),
+    ("py:exc", r"FunctionConfigInvalidError|OutsideStepError|RecordingError"),
+]
 # Otherwise an attribute is described twice: by its class and for itself.
 napoleon_use_ivar = True
 

@@ -56,7 +56,8 @@ class Replay:
 
     Attributes:
         steps: In the order in which today's code meets them, then those that it does not.
-        ended_then, ended_now: How the run ended, and how today's code ends with its results.
+        ended_then: How the run ended.
+        ended_now: How today's code ends with its results.
         sent: Names of events that code between steps tried to send; none was sent.
     """
 

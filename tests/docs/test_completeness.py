@@ -29,7 +29,7 @@ from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 from inngest_django.steps import specs
 from tests.docs import diagram
 from tests.docs.made import contents, errors, parts, renewed
-from tests.docs.pages import Page, page
+from tests.docs.pages import DOCS, Page, page
 from tests.repo.readme import ROOT
 
 PACKAGE = ROOT / "inngest_django"
@@ -186,6 +186,15 @@ def test_api_page_has_exactly_the_public_names(heading: str, names: list[str]) -
     documented = _first_cells(page("reference/api.md").section(heading))
 
     assert documented == set(names)
+
+
+def test_docstrings_page_has_every_public_module_but_that_of_the_models() -> None:
+    rst = (DOCS / "reference/docstrings.rst").read_text()
+    described = re.findall(r"^## Module (\S+)$", page("reference/api.md").text, re.MULTILINE)
+
+    assert {*re.findall(r"^\.\. automodule:: (\S+)$", rst, re.MULTILINE)} == {*described} - {
+        "inngest_django.models"  # For reading, by the fields that the page of names lists.
+    }
 
 
 def test_api_page_names_models_and_fields_that_exist() -> None:
