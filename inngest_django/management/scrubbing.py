@@ -136,6 +136,9 @@ class Scrubber:
         digits = self._scrambled(digits)
         # Not with a zero that would make it shorter; and zero is often told from the others.
         digits = "1" + digits[1:] if abs(value) >= 1 else digits
+        if digits == repr(abs(value)).partition("e")[0]:
+            # Few digits come out as they were now and then, which would give the value away.
+            digits = digits[:-1] + str((int(digits[-1]) + 1) % 10)
         text = digits + exponent + power
         number = int(text) if isinstance(value, int) else float(text)
         return -number if value < 0 else number

@@ -246,6 +246,13 @@ def test_it_looks_like_a_secret_and_keeps_its_shape(value: Any) -> None:
     assert _shape(scrubbed) == _shape(value)
 
 
+def test_no_number_comes_out_as_it_was() -> None:
+    """The key is another one in each export, so that a chance of a tenth shows."""
+    for _ in range(200):
+        for value in (1, 15, 0.5, 1.5e22, -15):
+            assert _scrubbed({"phone_no": value}) != {"phone_no": value}
+
+
 def _shape(value: Any) -> Any:
     if isinstance(value, dict):
         return [_shape(item) for item in value.values()]
