@@ -19,7 +19,9 @@ from inngest_django.models import (
     Job,
     Step,
     Wait,
+    WaitKey,
     WaitKind,
+    WaitShape,
     WaitStatus,
 )
 from inngest_django.serialization import dumps
@@ -28,7 +30,6 @@ from inngest_django.states import RUN_LIVE, JobKind, RunStatus, StepStatus
 logger = logging.getLogger(__name__)
 
 RUN_CHUNK = 50
-_WAIT_CHUNK = 2000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ def _settle_chunk_or_singly(chunk: Mapping[str, list[_Match]]) -> set[str]:
 
 def _matches(batch: Sequence[Event]) -> list[_Match]:
     shapes: dict[str, list[str]] = defaultdict(list)
-    for name, spec in hot_path.wait_shapes(sorted({event.name for event in batch})):
+    for name, spec in WaitShape.objects.filter(
+        event_name__in={event.name for event in batch}
+    ).values_list("event_name", "spec"):
         shapes[name].append(spec)
     keys_of = {
         event.id: expressions.keys_of(
@@ -83,7 +86,15 @@ def _matches(batch: Sequence[Event]) -> list[_Match]:
         for event in batch
     }
     found = []
-    rows = _open_waits(sorted(set().union(*keys_of.values())))
+    every = sorted(set().union(*keys_of.values()))
+    rows: dict[int, list[Wait]] = defaultdict(list)
+    for first in range(0, len(every), 500):
+        for entry in (
+            WaitKey.objects.filter(key__in=every[first : first + 500], wait__status=WaitStatus.OPEN)
+            .select_related("wait")
+            .iterator(chunk_size=2000)
+        ):
+            rows[entry.key].append(entry.wait)
     if not rows:
         return []
     for event in batch:
@@ -97,19 +108,6 @@ def _matches(batch: Sequence[Event]) -> list[_Match]:
                 if waits.is_match(wait, waits.compiled(wait), payload):
                     found.append(_Match(wait.pk, wait.run_id, event))
     return found
-
-
-def _open_waits(keys: Sequence[int]) -> Mapping[int, Sequence[Wait]]:
-    """Return the open waits that events with some keys may resume, by key."""
-    entries = hot_path.waits_by_key(keys)
-    rows: dict[int, list[Wait]] = defaultdict(list)
-    for first in range(0, len(entries), _WAIT_CHUNK):
-        some = entries[first : first + _WAIT_CHUNK]
-        loaded = Wait.objects.in_bulk({wait_id for _, wait_id in some})
-        for key, wait_id in some:
-            if wait_id in loaded:
-                rows[key].append(loaded[wait_id])
-    return rows
 
 
 def _is_eligible(wait: Wait, event: Event) -> bool:
@@ -199,7 +197,7 @@ def settle_match(
     cursor: Any, run: LockedRun, *, wait: Wait, event: Event, job: Job, step_name: str
 ) -> list[JobHint]:
     """Resume the step of a wait with an event; the run's lock is held and the wait is open."""
-    hot_path.note_match(cursor, wait.pk, event.id)
+    Wait.objects.filter(pk=wait.pk).update(matched_event=event)
     pieces.close_waits([wait.pk], status=WaitStatus.MATCHED, now=run.now)
     return pieces.settle(
         cursor,

@@ -13,7 +13,7 @@ from inngest_django import signals
 from inngest_django.engine import hot_path, transactions
 from inngest_django.engine.hints import JobHint
 from inngest_django.engine.hot_path import LockedRun
-from inngest_django.models import Job, Step, Wait, WaitStatus
+from inngest_django.models import Job, Step, Wait, WaitKey, WaitStatus
 from inngest_django.states import STEP_OPEN, JobKind, StepStatus
 
 
@@ -51,7 +51,7 @@ def settle(
     if not was_open:
         raise AssertionError(f"step {step_id} of run {run.id} was settled under the lock")
     # Before the job goes: a race is also going on when this piece was its last.
-    was_race = hot_path.is_of_race(cursor, step_id)
+    was_race = Step.objects.filter(pk=step_id, mode="race").exists()
     hot_path.delete_job(cursor, job_id)
     announce_step(run.id, function_id, step_id=step_id, name=name, status=status)
     if was_race or hot_path.must_enter(cursor, run.id):
@@ -102,8 +102,10 @@ def close_all(run_id: str, *, now: dt.datetime) -> None:
 
 def close_waits(wait_ids: Sequence[int], *, status: WaitStatus, now: dt.datetime) -> None:
     """Close waits and take their keys out of the index."""
-    with transactions.connection().cursor() as cursor:
-        hot_path.close_waits(cursor, wait_ids, status=status, now=now)
+    Wait.objects.filter(pk__in=wait_ids, status=WaitStatus.OPEN).update(
+        status=status, closed_at=now
+    )
+    WaitKey.objects.filter(wait_id__in=wait_ids)._raw_delete(transactions.connection().alias)
 
 
 def announce_step(

@@ -61,9 +61,6 @@ def route() -> int:
             logger.exception("routing a batch failed, going one by one")
             routed += _start_one_by_one(settled)
         crash_points.reach("route.start_committed")
-        if len(batch) < BATCH:
-            # What was stamped meanwhile has a hint of its own.
-            break
     return routed
 
 
@@ -97,15 +94,19 @@ def _start(batch: Sequence[Event]) -> int:
     """Start what the events trigger and mark them routed, in one transaction."""
     if not batch:
         return 0
-    with transactions.write() as cursor:
-        unrouted, now = hot_path.lock_unrouted(cursor, [event.id for event in batch])
-        events = [event for event in batch if event.id in unrouted]
+    with transactions.write():
+        events = list(
+            Event.objects.filter(pk__in=[e.pk for e in batch], routed_at__isnull=True)
+            .order_by("seq")
+            .select_for_update(no_key=True, skip_locked=True)
+        )
         if not events:
             return 0
+        now = transactions.now()
         candidates = [c for event in events for c in _candidates(event)]
         winners = _without_duplicates(candidates, now=now)
         hints = runs.start([_as_start(c, now=now) for c in winners], now=now)
-        hot_path.mark_routed(cursor, [event.id for event in events], now=now)
+        Event.objects.filter(pk__in=[e.pk for e in events]).update(routed_at=now)
         execute_after_commit(hints)
         crash_points.reach("route.start_written")
         return len(events)

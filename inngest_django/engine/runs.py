@@ -10,7 +10,7 @@ from typing import Any
 from inngest_django import ids, signals
 from inngest_django.engine import hot_path, ingest, pieces, sync, transactions, triggers, waits
 from inngest_django.engine.hints import JobHint, execute_after_commit, route_after_commit
-from inngest_django.engine.hot_path import EventRow, Leased, LockedRun, NewRun
+from inngest_django.engine.hot_path import EventRow, Leased, LockedRun
 from inngest_django.errors import ErrorValue, FunctionNotFoundError
 from inngest_django.models import Event, Function, Job, Run, Wait
 from inngest_django.models.fields import JSONText
@@ -44,38 +44,44 @@ def start(starts: Sequence[Start], *, now: dt.datetime) -> list[JobHint]:
     """Insert runs with their entries and cancel rules, in the surrounding transaction."""
     if not starts:
         return []
-    with transactions.connection().cursor() as cursor:
-        jobs = hot_path.insert_runs(
-            cursor,
-            [
-                NewRun(
-                    id=item.run_id,
-                    function_id=item.function_id,
-                    function_version=sync.version_of(item.function_id),
-                    event_id=item.event.id,
-                    event_ids=None if item.event_ids is None else dumps(item.event_ids),
-                    floor_seq=item.floor_seq,
-                    parent_id=item.parent_id,
-                    original_run_id=item.original_run_id,
-                    has_unscanned_rules=bool(item.cancel_rules),
-                    available_at=item.available_at,
-                )
-                for item in starts
-            ],
-            now=now,
-        )
+    Run.objects.bulk_create(
+        [
+            Run(
+                id=item.run_id,
+                function_id=item.function_id,
+                function_version=sync.version_of(item.function_id),
+                status=RunStatus.QUEUED,
+                event=item.event,
+                event_ids=item.event_ids,
+                queued_at=now,
+                floor_seq=item.floor_seq,
+                parent_id=item.parent_id,
+                original_run_id=item.original_run_id,
+                has_unscanned_rules=bool(item.cancel_rules),
+            )
+            for item in starts
+        ]
+    )
     for item in starts:
         for rule in item.cancel_rules:
             waits.open_cancel_rule(item.run_id, rule=rule, event=item.event,
                                    floor_seq=item.floor_seq, now=now)  # fmt: skip
+    jobs = Job.objects.bulk_create(
+        [
+            Job(
+                run_id=item.run_id,
+                kind=JobKind.ENTER,
+                function_id=item.function_id,
+                available_at=item.available_at,
+                next_hint_at=hot_path.first_hint_at(item.available_at, now),
+            )
+            for item in starts
+        ]
+    )
     return [
-        JobHint(
-            jobs[item.run_id],
-            item.function_id,
-            max(0.0, (item.available_at - now).total_seconds()),
-        )
-        for item in starts
-        if hot_path.is_soon(item.available_at, now)
+        JobHint(job.pk, job.function_id, max(0.0, (job.available_at - now).total_seconds()))
+        for job in jobs
+        if hot_path.is_soon(job.available_at, now)
     ]
 
 

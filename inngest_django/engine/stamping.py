@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inngest_django.engine import crash_points, hot_path, transactions
-from inngest_django.models import Counter
+from inngest_django.engine import crash_points, transactions
+from inngest_django.models import Counter, Event
 
 STAMP_BATCH = 500
 
@@ -32,7 +32,7 @@ def stamp() -> int:
 
 
 def _stamp_batch() -> int:
-    if not hot_path.has_unstamped():
+    if not Event.objects.filter(seq__isnull=True, routed_at__isnull=True).exists():
         return 0
     on_postgresql = transactions.is_postgresql()
     lock = "FOR NO KEY UPDATE SKIP LOCKED" if on_postgresql else ""

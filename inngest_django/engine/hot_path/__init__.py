@@ -7,22 +7,12 @@ without touching them. Both dialects know ``RETURNING``.
 ``leasing``    lease, load, renew
 ``settling``   outcome, one statement each, for any outcome on any database
 ``exchanges``  outcome, all statements in one round trip, for the commonest on PostgreSQL
-``arrivals``   what routing asks and writes for each event
 ``due``        the tick
 ``wire``       how they reach the server: prepared, together (``prepared``: over libpq)
 """
 
 from __future__ import annotations
 
-from inngest_django.engine.hot_path.arrivals import (
-    NewRun,
-    has_unstamped,
-    insert_runs,
-    lock_unrouted,
-    mark_routed,
-    wait_shapes,
-    waits_by_key,
-)
 from inngest_django.engine.hot_path.due import hint_again, take_due
 from inngest_django.engine.hot_path.exchanges import (
     can_exchange,
@@ -59,16 +49,13 @@ from inngest_django.engine.hot_path.settling import (
     begin_run,
     begin_step,
     bump,
-    close_waits,
     delete_job,
     holds_lease,
     insert_job,
     insert_settled_step,
-    is_of_race,
     keep_lease,
     lock_run,
     must_enter,
-    note_match,
     plan_steps,
     reschedule,
     settle_step,
@@ -80,7 +67,6 @@ __all__ = [
     "EventRow",
     "Leased",
     "LockedRun",
-    "NewRun",
     "NewStep",
     "StepRow",
     "as_param",
@@ -89,30 +75,23 @@ __all__ = [
     "begin_step",
     "bump",
     "can_exchange",
-    "close_waits",
     "complete_run",
     "decoded_ids",
     "delete_job",
     "due_in",
     "first_hint_at",
-    "has_unstamped",
     "hint_again",
     "holds_lease",
     "insert_job",
-    "insert_runs",
     "insert_settled_step",
-    "is_of_race",
     "is_soon",
     "keep_lease",
     "lease",
     "load_steps",
     "lock_run",
-    "lock_unrouted",
     "lookahead",
     "mark_draining",
-    "mark_routed",
     "must_enter",
-    "note_match",
     "plan_steps",
     "record_and_enter",
     "record_and_go_on",
@@ -121,6 +100,4 @@ __all__ = [
     "settle_and_join",
     "settle_step",
     "take_due",
-    "wait_shapes",
-    "waits_by_key",
 ]

@@ -275,34 +275,6 @@ def must_enter(cursor: Any, run_id: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def is_of_race(cursor: Any, step_id: int) -> bool:
-    """Whether a step was planned in a race. ORM form: ``Step.objects.filter(pk, mode="race")``."""
-    cursor.execute("SELECT 1 FROM inngest_step WHERE id = %s AND mode = 'race'", (step_id,))
-    return cursor.fetchone() is not None
-
-
-def note_match(cursor: Any, wait_id: int, event_id: str) -> None:
-    """Note which event a wait ends with. ORM form: ``Wait.objects.filter(pk).update(…)``."""
-    cursor.execute(
-        "UPDATE inngest_wait SET matched_event_id = %s WHERE id = %s", (event_id, wait_id)
-    )
-
-
-def close_waits(cursor: Any, wait_ids: Sequence[int], *, status: str, now: dt.datetime) -> None:
-    """Close open waits, and delete the keys by which events find them.
-
-    ORM form: ``Wait.objects.filter(pk__in=wait_ids, status="open").update(…)``;
-    ``WaitKey.objects.filter(wait_id__in=wait_ids).delete()``.
-    """
-    places = transactions.in_list(len(wait_ids))
-    cursor.execute(
-        "UPDATE inngest_wait SET status = %s, closed_at = %s"
-        f" WHERE id IN ({places}) AND status = 'open'",
-        (status, as_param(now), *wait_ids),
-    )
-    cursor.execute(f"DELETE FROM inngest_wait_key WHERE wait_id IN ({places})", tuple(wait_ids))
-
-
 def reschedule(
     cursor: Any,
     job_id: int,
