@@ -46,6 +46,11 @@ def install(hook: Callable[[str], None] | None) -> None:
     _hook = hook
 
 
+def is_watched() -> bool:
+    """Whether somebody wants to know which points are reached."""
+    return _hook is not None
+
+
 def reach(name: str) -> None:
     """Say that execution stands at a point."""
     if _hook is not None:

@@ -27,6 +27,7 @@ FINISHED = "inngest/function.finished"
 FAILED = "inngest/function.failed"
 CANCELLED = "inngest/function.cancelled"
 INVOKED = "inngest/function.invoked"
+INTERNAL_NAMES = (FINISHED, FAILED, CANCELLED, INVOKED)
 
 
 def validate(event: IncomingEvent) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -39,9 +39,31 @@ class _Match:
     event: Event
 
 
-def settle_waits(batch: Sequence[Event]) -> list[Event]:
-    """Settle the waits that the events match; returns the events for which that worked."""
-    matches = _matches(batch)
+def shapes_of(names: Collection[str]) -> dict[str, list[str]]:
+    """Return the shapes of conditions on events, for those names that have open waits."""
+    waited = Wait.objects.filter(event_name__in=names, status=WaitStatus.OPEN)
+    shapes: dict[str, list[str]] = {
+        name: [] for name in waited.values_list("event_name", flat=True).distinct()
+    }
+    for name, spec in WaitShape.objects.filter(event_name__in=shapes).values_list(
+        "event_name", "spec"
+    ):
+        shapes[name].append(spec)
+    return shapes
+
+
+def settle_waits(
+    batch: Sequence[Event], shapes: Mapping[str, Sequence[str]] | None = None
+) -> list[Event]:
+    """Settle the waits that the events match; returns the events for which that worked.
+
+    Args:
+        shapes: What ``shapes_of`` said of their names after the events had their ``seq``
+            committed; it is asked now unless given.
+    """
+    if shapes is None:
+        shapes = shapes_of({event.name for event in batch})
+    matches = _matches([event for event in batch if event.name in shapes], shapes)
     if not matches:
         return list(batch)
     failed: set[str] = set()
@@ -73,12 +95,7 @@ def _settle_chunk_or_singly(chunk: Mapping[str, list[_Match]]) -> set[str]:
     return failed
 
 
-def _matches(batch: Sequence[Event]) -> list[_Match]:
-    shapes: dict[str, list[str]] = defaultdict(list)
-    for name, spec in WaitShape.objects.filter(
-        event_name__in={event.name for event in batch}
-    ).values_list("event_name", "spec"):
-        shapes[name].append(spec)
+def _matches(batch: Sequence[Event], shapes: Mapping[str, Sequence[str]]) -> list[_Match]:
     keys_of = {
         event.id: expressions.keys_of(
             event.payload(), event_name=event.name, shapes=shapes[event.name]
@@ -86,7 +103,7 @@ def _matches(batch: Sequence[Event]) -> list[_Match]:
         for event in batch
     }
     found = []
-    every = sorted(set().union(*keys_of.values()))
+    every = sorted(set[int]().union(*keys_of.values()))
     rows: dict[int, list[Wait]] = defaultdict(list)
     for first in range(0, len(every), 500):
         for entry in (

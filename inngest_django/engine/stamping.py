@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from inngest_django.engine import crash_points, transactions
-from inngest_django.models import Counter, Event
+from inngest_django.engine import crash_points, hot_path, transactions
+from inngest_django.models import Counter
 
 STAMP_BATCH = 500
 
 
-def stamp() -> int:
+def stamp(*, is_expected: bool = False) -> int:
     """Give committed events their place in the order; returns how many.
 
     One at a time: the counter's row lock is held until the commit, and is taken in a
     statement of its own, so that the update sees what the previous holder committed.
+
+    Args:
+        is_expected: Somebody said that there are such events: the lock is taken without a
+            look whether it is needed.
     """
+    if not is_expected and not _is_needed():
+        return 0
     total = 0
     while True:
         count = transactions.retrying(_stamp_batch)
@@ -31,9 +37,19 @@ def stamp() -> int:
             return total
 
 
+def _is_needed() -> bool:
+    return bool(
+        hot_path.fetch(
+            "SELECT 1 FROM inngest_event WHERE seq IS NULL AND routed_at IS NULL LIMIT 1", ()
+        )
+    )
+
+
 def _stamp_batch() -> int:
-    if not Event.objects.filter(seq__isnull=True, routed_at__isnull=True).exists():
-        return 0
+    if hot_path.can_exchange():
+        stamped = hot_path.stamp(limit=STAMP_BATCH)
+        if stamped is not None:
+            return stamped
     on_postgresql = transactions.is_postgresql()
     lock = "FOR NO KEY UPDATE SKIP LOCKED" if on_postgresql else ""
     with transactions.write() as cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 
 from inngest_django import clock
 from inngest_django.client import Inngest
-from inngest_django.engine import executor, hints, leases, sync, transactions
+from inngest_django.engine import executor, hints, leases, routing, sync, transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
-from inngest_django.models import Counter, Job, Pulse, Step
+from inngest_django.models import Counter, Event, Job, Pulse, Run, Step
 from tests.engine.support import Engine, assert_sound
 
 TRIGGER = TriggerEvent(event="test/started")
@@ -242,6 +243,46 @@ def test_large_values_pass_in_both_directions(transactional_db: None) -> None:
     rows = wire.exchange(("SELECT %s::text", (text,)), ("SELECT %s::text, NULL", (text,)))
 
     assert rows == [(text, None)]
+
+
+@pytest.mark.postgres
+def test_lists_arrive_as_they_are(transactional_db: None) -> None:
+    texts = ["", "NULL", 'a"{,}\\é', " x ", None, "'%s'"]
+    numbers = [-1, None, 2**62]
+
+    [[found, counted, empty]] = wire.fetch(
+        "SELECT %s::text[], %s::bigint[], %s::text[]", (texts, numbers, [])
+    )
+
+    assert wire.can_prepare()
+    assert (found, counted, empty) == (texts, numbers, [])
+
+
+@pytest.mark.postgres
+def test_prepared_routing_starts_what_it_should(running: Engine, client: Inngest) -> None:
+    @client.create_function(fn_id="f", trigger=TRIGGER)
+    def f(ctx: Any) -> Any:
+        return ctx.event.data["n"]
+
+    registry.register(f)
+    later = (time.time() + 3600) * 1000
+    ids = [running.send("test/started", {"n": n}, id=f"{n % 20}\\") for n in range(40)]
+    delayed = running.send("test/started", {"n": 40}, ts=int(later))
+    other = running.send("test/other", {"n": 41})
+
+    assert routing.route() == 42
+
+    assert {run.event_id for run in Run.objects.all()} == {*ids[:20], delayed}
+    job = Job.objects.get(run__event_id=delayed)
+    assert abs(job.available_at.timestamp() - later / 1000) < 0.001
+    assert job.next_hint_at == job.available_at
+    assert Event.objects.get(pk=other).routed_at is not None
+    running.idle()
+    # Whose time has not come has no hint either.
+    ended = Run.objects.filter(status="completed").order_by("event__seq")
+    assert [run.output for run in ended] == [*range(20)]
+    assert Run.objects.get(event_id=delayed).status == "queued"
+    assert "INSERT INTO inngest_idempotency_key" in _prepared()
 
 
 @pytest.mark.postgres

@@ -7,12 +7,14 @@ without touching them. Both dialects know ``RETURNING``.
 ``leasing``    lease, load, renew
 ``settling``   outcome, one statement each, for any outcome on any database
 ``exchanges``  outcome, all statements in one round trip, for the commonest on PostgreSQL
+``arrivals``   stamp, route, start, for any number of events at once on PostgreSQL
 ``due``        the tick
 ``wire``       how they reach the server: prepared, together (``prepared``: over libpq)
 """
 
 from __future__ import annotations
 
+from inngest_django.engine.hot_path.arrivals import read_unrouted, stamp, start
 from inngest_django.engine.hot_path.due import hint_again, take_due
 from inngest_django.engine.hot_path.exchanges import (
     can_exchange,
@@ -38,11 +40,14 @@ from inngest_django.engine.hot_path.moments import (
     lookahead,
 )
 from inngest_django.engine.hot_path.rows import (
+    Arrival,
     DueJob,
     EventRow,
     Leased,
     LockedRun,
+    NewRun,
     NewStep,
+    RunKey,
     StepRow,
 )
 from inngest_django.engine.hot_path.settling import (
@@ -60,14 +65,18 @@ from inngest_django.engine.hot_path.settling import (
     reschedule,
     settle_step,
 )
+from inngest_django.engine.hot_path.wire import fetch
 
 __all__ = [
     "HINT_GRACE",
+    "Arrival",
     "DueJob",
     "EventRow",
     "Leased",
     "LockedRun",
+    "NewRun",
     "NewStep",
+    "RunKey",
     "StepRow",
     "as_param",
     "begin_and_load",
@@ -79,6 +88,7 @@ __all__ = [
     "decoded_ids",
     "delete_job",
     "due_in",
+    "fetch",
     "first_hint_at",
     "hint_again",
     "holds_lease",
@@ -93,11 +103,14 @@ __all__ = [
     "mark_draining",
     "must_enter",
     "plan_steps",
+    "read_unrouted",
     "record_and_enter",
     "record_and_go_on",
     "renew",
     "reschedule",
     "settle_and_join",
     "settle_step",
+    "stamp",
+    "start",
     "take_due",
 ]

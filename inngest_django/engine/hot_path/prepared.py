@@ -128,7 +128,20 @@ def _dumped(value: Any) -> bytes | None:
         return b"%d" % value
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         return value.isoformat().encode()
+    if isinstance(value, list):
+        return ("{" + ",".join(map(_element, value)) + "}").encode()
     raise TypeError(f"no parameter of a prepared statement: {type(value).__name__}")
+
+
+def _element(value: Any) -> str:
+    """Return an element of an array as PostgreSQL writes it: text or a number."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise TypeError(f"no element of a prepared statement's array: {type(value).__name__}")
 
 
 _numbers = itertools.count()

@@ -103,3 +103,50 @@ class DueJob:
     id: int
     function_id: str
     due_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arrival:
+    """A stamped event that is to be routed; ``event.data`` is None where nobody reads it."""
+
+    event: EventRow
+    received_at: dt.datetime
+    seq: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to start, if it can take as many keys as it has."""
+
+    event_id: str
+    run_id: str
+    function_id: str
+    function_version: int
+    key_count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunKey:
+    """An idempotency key that a run takes first."""
+
+    event_id: str
+    run_id: str
+    function_id: str
+    key: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewEntry:
+    """The entry of a run, ``delay`` seconds from being due."""
+
+    job_id: int
+    function_id: str
+    delay: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Started:
+    """What one routing wrote: how many events, and the entries that are due soon."""
+
+    routed: int
+    entries: list[NewEntry]

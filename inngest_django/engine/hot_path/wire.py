@@ -14,7 +14,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError
 
 from inngest_django import clock
-from inngest_django.engine import transactions
+from inngest_django.engine import crash_points, transactions
 from inngest_django.engine.hot_path import prepared
 from inngest_django.engine.hot_path.prepared import Rows, Statement
 
@@ -60,13 +60,17 @@ def write(text: str, params: Sequence[Any]) -> int:
     return _run_prepared(((text, params),))[1]
 
 
-def exchange(*statements: Statement) -> Rows:
+def exchange(*statements: Statement, before_commit: str = "") -> Rows:
     """Run statements as one transaction in one round trip; returns the rows of the last one.
 
     Each statement has a snapshot of its own, taken after the locks of those before it.
+
+    Args:
+        before_commit: A crash point between the last statement and the commit. Only where
+            somebody watches is there a moment between them.
     """
-    if not can_prepare():
-        return _exchange_text(statements)
+    if (before_commit and crash_points.is_watched()) or not can_prepare():
+        return _exchange_text(statements, before_commit)
     return _run_prepared(statements)[0]
 
 
@@ -84,20 +88,26 @@ def _run_prepared(statements: Sequence[Statement]) -> tuple[Rows, int]:
         raise
 
 
-def _exchange_text(statements: Sequence[Statement]) -> Rows:
-    text = "; ".join(["BEGIN", *(text for text, _ in statements), "COMMIT"])
+def _exchange_text(statements: Sequence[Statement], before_commit: str) -> Rows:
+    is_watched = bool(before_commit) and crash_points.is_watched()
+    ending = [] if is_watched else ["COMMIT"]
+    text = "; ".join(["BEGIN", *(text for text, _ in statements), *ending])
     params = [param for _, values in statements for param in values]
     rows: Rows = []
     with transactions.connection().cursor() as cursor:
         try:
             cursor.execute(text, params)
-        except (DatabaseError, InterfaceError):
+            while True:
+                if cursor.description is not None:
+                    rows = cursor.fetchall()
+                if not cursor.nextset():
+                    break
+            if is_watched:
+                crash_points.reach(before_commit)
+                cursor.execute("COMMIT")
+        except BaseException:
             # The message broke off inside its transaction.
             with contextlib.suppress(DatabaseError, InterfaceError):
                 cursor.execute("ROLLBACK")
             raise
-        while True:
-            if cursor.description is not None:
-                rows = cursor.fetchall()
-            if not cursor.nextset():
-                return rows
+    return rows
