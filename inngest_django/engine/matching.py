@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -13,13 +13,12 @@ from django.db import Error as DatabaseError
 from inngest_django import expressions
 from inngest_django.engine import cancellation, crash_points, hot_path, pieces, transactions, waits
 from inngest_django.engine.hints import JobHint, execute_after_commit
-from inngest_django.engine.hot_path import LockedRun
+from inngest_django.engine.hot_path import LockedRun, OpenWait, WaitMatch
 from inngest_django.models import (
     Event,
     Job,
     Step,
     Wait,
-    WaitKey,
     WaitKind,
     WaitShape,
     WaitStatus,
@@ -30,12 +29,12 @@ from inngest_django.states import RUN_LIVE, JobKind, RunStatus, StepStatus
 logger = logging.getLogger(__name__)
 
 RUN_CHUNK = 50
+PAGE = 2000  # Waits read at once.
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Match:
-    wait_id: int
-    run_id: str
+    wait: OpenWait
     event: Event
 
 
@@ -63,18 +62,84 @@ def settle_waits(
     """
     if shapes is None:
         shapes = shapes_of({event.name for event in batch})
-    matches = _matches([event for event in batch if event.name in shapes], shapes)
-    if not matches:
-        return list(batch)
+    events = {
+        event.id: _Keyed(event, shapes[event.name]) for event in batch if event.name in shapes
+    }
     failed: set[str] = set()
+    for matches in _matches(list(events.values())):
+        failed |= _settle(matches)
+    return [event for event in batch if event.id not in failed]
+
+
+class _Keyed:
+    """An event with its keys."""
+
+    def __init__(self, event: Event, shapes: Sequence[str]) -> None:
+        self.event = event
+        self.payload = event.payload()
+        self.keys = expressions.keys_of(self.payload, event_name=event.name, shapes=shapes).keys
+
+    def matches(self, wait: OpenWait) -> bool:
+        event = self.event
+        return (
+            wait.event_name == event.name
+            and event.seq is not None
+            and wait.floor_seq < event.seq
+            and event.received_at <= wait.expires_at
+            and event.id not in wait.own_event_ids
+            and waits.is_match(wait, waits.compiled(wait), self.payload)
+        )
+
+
+def _matches(events: Sequence[_Keyed]) -> Iterator[list[_Match]]:
+    """Yield the waits with the first event that each matches.
+
+    All at once as a rule. Where too many are found to be held in memory, event by event and
+    some at a time, the next ones read when the last ones are settled.
+    """
+    every = sorted(set[int]().union(*(keyed.keys for keyed in events)))
+    found = hot_path.waits_under(every, limit=PAGE + 1) if every else []
+    if len(found) <= PAGE:
+        yield _first_matches(events, found)
+        return
+    for keyed in events:
+        for key in sorted(keyed.keys):
+            last = 0
+            while True:
+                page = hot_path.waits_after(key, after=last, limit=PAGE)
+                yield _first_matches([keyed], page)
+                if len(page) < PAGE:
+                    break
+                last = page[-1].id
+
+
+def _first_matches(events: Sequence[_Keyed], found: Sequence[OpenWait]) -> list[_Match]:
+    rows: dict[int, list[OpenWait]] = defaultdict(list)
+    for wait in found:
+        rows[wait.key].append(wait)
+    matches: dict[int, _Match] = {}
+    for keyed in events:
+        for key in keyed.keys:
+            for wait in rows.get(key, ()):
+                if wait.id not in matches and keyed.matches(wait):
+                    matches[wait.id] = _Match(wait, keyed.event)
+    return list(matches.values())
+
+
+def _settle(matches: Sequence[_Match]) -> set[str]:
+    """Settle in chunks of runs; returns the events of those that are locked."""
     by_run: dict[str, list[_Match]] = defaultdict(list)
     for match in matches:
-        by_run[match.run_id].append(match)
+        by_run[match.wait.run_id].append(match)
+    failed: set[str] = set()
     run_ids = sorted(by_run)
     for first in range(0, len(run_ids), RUN_CHUNK):
-        chunk = {run_id: by_run[run_id] for run_id in run_ids[first : first + RUN_CHUNK]}
+        chunk = {
+            run_id: sorted(by_run[run_id], key=lambda match: match.event.seq or 0)
+            for run_id in run_ids[first : first + RUN_CHUNK]
+        }
         failed |= _settle_chunk_or_singly(chunk)
-    return [event for event in batch if event.id not in failed]
+    return failed
 
 
 def _settle_chunk_or_singly(chunk: Mapping[str, list[_Match]]) -> set[str]:
@@ -95,61 +160,46 @@ def _settle_chunk_or_singly(chunk: Mapping[str, list[_Match]]) -> set[str]:
     return failed
 
 
-def _matches(batch: Sequence[Event], shapes: Mapping[str, Sequence[str]]) -> list[_Match]:
-    keys_of = {
-        event.id: expressions.keys_of(
-            event.payload(), event_name=event.name, shapes=shapes[event.name]
-        ).keys
-        for event in batch
-    }
-    found = []
-    every = sorted(set[int]().union(*keys_of.values()))
-    rows: dict[int, list[Wait]] = defaultdict(list)
-    for first in range(0, len(every), 500):
-        for entry in (
-            WaitKey.objects.filter(key__in=every[first : first + 500], wait__status=WaitStatus.OPEN)
-            .select_related("wait")
-            .iterator(chunk_size=2000)
-        ):
-            rows[entry.key].append(entry.wait)
-    if not rows:
-        return []
-    for event in batch:
-        payload = event.payload()
-        seen: set[int] = set()
-        for key in keys_of[event.id]:
-            for wait in rows.get(key, ()):
-                if wait.pk in seen or not _is_eligible(wait, event):
-                    continue
-                seen.add(wait.pk)
-                if waits.is_match(wait, waits.compiled(wait), payload):
-                    found.append(_Match(wait.pk, wait.run_id, event))
-    return found
-
-
-def _is_eligible(wait: Wait, event: Event) -> bool:
-    return (
-        wait.event_name == event.name
-        and event.seq is not None
-        and wait.floor_seq < event.seq
-        and event.received_at <= wait.expires_at
-    )
-
-
 def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
+    every = [match for found in chunk.values() for match in found]
+    if hot_path.can_exchange() and not any(m.wait.kind == WaitKind.CANCEL for m in every):
+        _settle_at_once(every)
+    else:
+        _settle_locked(chunk)
+
+
+def _settle_at_once(matches: Sequence[_Match]) -> None:
+    events = {match.event.id: match.event for match in matches}
+    settled = hot_path.settle_matches(
+        [
+            WaitMatch(match.wait.id, match.wait.step_id or 0, match.wait.run_id, match.event.id)
+            for match in matches
+        ],
+        outputs={event_id: dumps(event.payload()) for event_id, event in events.items()},
+    )
+    for step in settled:
+        pieces.announce_step(
+            step.run_id,
+            step.function_id,
+            step_id=step.step_id,
+            name=step.step_name,
+            status=StepStatus.COMPLETED,
+        )
+    entries = {step.entry_id: step.function_id for step in settled if step.entry_id is not None}
+    execute_after_commit([JobHint(job_id, name) for job_id, name in entries.items()])
+
+
+def _settle_locked(chunk: Mapping[str, list[_Match]]) -> None:
     with transactions.write() as cursor:
         if transactions.is_postgresql():
             # A stalled outcome that holds one run must not hold up the others.
             cursor.execute("SET LOCAL lock_timeout = '1s'")
-        locked, own = _lock_runs(cursor, chunk)
-        found = sorted(
-            (match for run_id in locked for match in chunk[run_id]),
-            key=lambda match: (match.run_id, match.event.seq or 0),
-        )
+        locked = _lock_runs(cursor, chunk)
+        found = [match for run_id in locked for match in chunk[run_id]]
         open_waits = {
             wait.pk: wait
             for wait in Wait.objects.filter(
-                pk__in={match.wait_id for match in found}, status=WaitStatus.OPEN
+                pk__in={match.wait.id for match in found}, status=WaitStatus.OPEN
             )
         }
         jobs = {
@@ -165,12 +215,12 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
         hints: list[JobHint] = []
         ended: set[str] = set()
         for match in found:
-            wait = open_waits.pop(match.wait_id, None)
-            run = locked[match.run_id]
-            if wait is None or match.run_id in ended or match.event.id in own[match.run_id]:
+            wait = open_waits.pop(match.wait.id, None)
+            run = locked[match.wait.run_id]
+            if wait is None or run.id in ended:
                 continue
             if wait.kind == WaitKind.CANCEL:
-                ended.add(match.run_id)
+                ended.add(run.id)
                 hints += cancellation.close(run, reason=f"cancelled by event {match.event.name}")
             elif wait.step_id is not None and wait.step_id in jobs:
                 hints += settle_match(
@@ -185,29 +235,22 @@ def _settle_chunk(chunk: Mapping[str, list[_Match]]) -> None:
         crash_points.reach("route.settle_written")
 
 
-def _lock_runs(
-    cursor: Any, run_ids: Iterable[str]
-) -> tuple[dict[str, LockedRun], dict[str, list[str]]]:
-    """Lock live runs in the order of their ids, in a statement of its own.
-
-    Returns:
-        The locked runs, and the ids of their own events, which never resume them.
-    """
+def _lock_runs(cursor: Any, run_ids: Iterable[str]) -> dict[str, LockedRun]:
+    """Lock live runs in the order of their ids, in a statement of its own."""
     wanted = sorted(run_ids)
     lock = "FOR NO KEY UPDATE" if transactions.is_postgresql() else ""
     cursor.execute(
-        f"SELECT id, status, revision, floor_seq, {transactions.now_sql()}, event_id, event_ids"
+        f"SELECT id, status, revision, floor_seq, {transactions.now_sql()}"
         f" FROM inngest_run WHERE id IN ({transactions.in_list(len(wanted))}) ORDER BY id {lock}",
         wanted,
     )
-    locked, own = {}, {}
-    for run_id, status, revision, floor_seq, now, event_id, event_ids in cursor.fetchall():
-        if RunStatus(status) in RUN_LIVE:
-            locked[run_id] = LockedRun(
-                run_id, RunStatus(status), revision, floor_seq, transactions.as_moment(now)
-            )
-            own[run_id] = hot_path.decoded_ids(event_ids) or [event_id]
-    return locked, own
+    return {
+        run_id: LockedRun(
+            run_id, RunStatus(status), revision, floor_seq, transactions.as_moment(now)
+        )
+        for run_id, status, revision, floor_seq, now in cursor.fetchall()
+        if RunStatus(status) in RUN_LIVE
+    }
 
 
 def settle_match(

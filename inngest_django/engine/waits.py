@@ -14,6 +14,7 @@ from typing import Any
 
 from inngest_django import expressions, ids
 from inngest_django.durations import parse_duration
+from inngest_django.engine.hot_path import OpenWait
 from inngest_django.models import Event, Run, Wait, WaitKey, WaitKind, WaitShape
 from inngest_django.models.fields import JSONText
 from inngest_django.serialization import dumps
@@ -161,11 +162,13 @@ def find_event(wait: Wait, *, own_ids: frozenset[str]) -> Event | None:
         position = page[-1].seq or position
 
 
-def compiled(wait: Wait) -> expressions.Program | None:
+def compiled(wait: Wait | OpenWait) -> expressions.Program | None:
     """Return the wait's condition, or None when it has none."""
     return expressions.compile(wait.expression, kind="wait") if wait.expression else None
 
 
-def is_match(wait: Wait, program: expressions.Program | None, payload: Mapping[str, Any]) -> bool:
+def is_match(
+    wait: Wait | OpenWait, program: expressions.Program | None, payload: Mapping[str, Any]
+) -> bool:
     """Whether the complete condition is exactly true for an event."""
     return program is None or program.matches(event=wait.constants, arriving=payload)

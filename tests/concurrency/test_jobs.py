@@ -140,6 +140,7 @@ def test_entry_made_of_the_old_row_is_taken_for_the_wait(
             delete(cursor, job_id)
 
     with monkeypatch.context() as patch:
+        patch.setattr(hot_path, "can_exchange", lambda: False)
         patch.setattr(hot_path, "delete_job", reuse)
         _, wait_id, go_on = scanning()
         assert Job.objects.get().pk == wait_id

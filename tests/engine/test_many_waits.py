@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -99,8 +100,10 @@ def counted() -> Iterator[Count]:
 
     def count_one(execute: Any, sql: str, params: Any, *rest: Any) -> Any:
         count.statements += 1
-        if "FROM inngest_run WHERE id IN" in sql:
-            count.most_runs = max(count.most_runs, len(params))
+        if re.search(r"FROM inngest_run WHERE id (IN|= ANY)", sql):
+            # Several statements in one message: the runs are the first list.
+            runs = next((param for param in params if isinstance(param, list)), params)
+            count.most_runs = max(count.most_runs, len(runs))
         return execute(sql, params, *rest)
 
     with connection.execute_wrapper(count_one):

@@ -8,6 +8,7 @@ without touching them. Both dialects know ``RETURNING``.
 ``settling``   outcome, one statement each, for any outcome on any database
 ``exchanges``  outcome, all statements in one round trip, for the commonest on PostgreSQL
 ``arrivals``   stamp, route, start, for any number of events at once on PostgreSQL
+``matches``    the waits that events find, and settling many of them at once
 ``due``        the tick
 ``wire``       how they reach the server: prepared, together (``prepared``: over libpq)
 """
@@ -32,6 +33,7 @@ from inngest_django.engine.hot_path.leasing import (
     mark_draining,
     renew,
 )
+from inngest_django.engine.hot_path.matches import settle_matches, waits_after, waits_under
 from inngest_django.engine.hot_path.moments import (
     HINT_GRACE,
     as_param,
@@ -47,8 +49,10 @@ from inngest_django.engine.hot_path.rows import (
     LockedRun,
     NewRun,
     NewStep,
+    OpenWait,
     RunKey,
     StepRow,
+    WaitMatch,
 )
 from inngest_django.engine.hot_path.settling import (
     begin_run,
@@ -76,8 +80,10 @@ __all__ = [
     "LockedRun",
     "NewRun",
     "NewStep",
+    "OpenWait",
     "RunKey",
     "StepRow",
+    "WaitMatch",
     "as_param",
     "begin_and_load",
     "begin_run",
@@ -109,8 +115,11 @@ __all__ = [
     "renew",
     "reschedule",
     "settle_and_join",
+    "settle_matches",
     "settle_step",
     "stamp",
     "start",
     "take_due",
+    "waits_after",
+    "waits_under",
 ]

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import HINT_GRACE, lookahead, now_plus
+from inngest_django.engine.hot_path.plans import BY_INDEX
 from inngest_django.engine.hot_path.rows import (
     Arrival,
     EventRow,
@@ -161,6 +162,7 @@ def start(
         grace=HINT_GRACE.total_seconds(),
     )
     rows = wire.exchange(
+        (f"SELECT {BY_INDEX}", ()),
         (
             text,
             (

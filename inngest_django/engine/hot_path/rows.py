@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import Any
 
 from inngest_django.drivers.base import StepMemo
 from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
@@ -150,3 +151,45 @@ class Started:
 
     routed: int
     entries: list[NewEntry]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OpenWait:
+    """An open wait, found under one of its keys.
+
+    Attributes:
+        own_event_ids: The events of its run, which never end its waits.
+    """
+
+    key: int
+    id: int
+    run_id: str
+    step_id: int | None
+    kind: str
+    event_name: str
+    expression: str
+    constants: Any
+    floor_seq: int
+    expires_at: dt.datetime
+    own_event_ids: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WaitMatch:
+    """A wait of a step, and the event that ends it."""
+
+    wait_id: int
+    step_id: int
+    run_id: str
+    event_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SettledWait:
+    """A step whose wait ended, and the entry of its run if that follows."""
+
+    run_id: str
+    step_id: int
+    step_name: str
+    function_id: str
+    entry_id: int | None
