@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 LIMIT = 0.9  # Seconds for which the network may hold up one call.
 RETRY_AFTER = 3.0  # Seconds after a failure in which nothing is tried.
-ROUTE_EVERY = 0.02  # Seconds between hints to route, of one process.
+ROUTE_EVERY = 0.02  # Seconds between hints to route in a burst, of one process.
+ROUTE_PAUSE = 0.005  # Seconds after which an event is not one of the last hint's burst.
 LONGEST_DELAY = 60.0  # A later hint is the tick's to publish, from the job's row.
 _MAX_IDLE = 8
 
@@ -287,7 +288,7 @@ class _Routes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sent_at = -ROUTE_EVERY
+        self._sent_at = -ROUTE_PAUSE
         self._coming_at = 0.0
 
     def next_delay(self) -> float | None:
@@ -297,7 +298,7 @@ class _Routes:
             # It will begin after this moment, so after what the caller has committed.
             if now < self._coming_at:
                 return None
-            if now - self._sent_at >= ROUTE_EVERY:
+            if now - self._sent_at >= ROUTE_PAUSE:
                 self._sent_at = now
                 return 0.0
             self._sent_at = self._coming_at = now + ROUTE_EVERY

@@ -203,6 +203,22 @@ def test_burst_asks_for_routing_now_and_once_more(
     assert [message.headers["eta"] for message in _sent(app, "c")] == [None]
 
 
+def test_events_one_after_the_other_do_not_wait_for_each_other(
+    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INNGEST = {"CONTROL_QUEUE": "c"}
+    now = 100.0
+    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+    hints = CeleryPublisher(app)
+
+    for _ in range(5):
+        assert hints.route()
+        # The sender saw what the last one led to, and is no burst.
+        now += publisher.ROUTE_EVERY / 2
+
+    assert [message.headers["eta"] for message in _sent(app, "c")] == [None] * 5
+
+
 def test_routing_that_could_not_be_published_is_asked_for_again(
     app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
