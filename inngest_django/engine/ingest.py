@@ -9,7 +9,8 @@ from django.db.models import BigIntegerField, Func
 from django.db.models.functions import Now
 
 from inngest_django import clock, conf, ids
-from inngest_django.engine import hints, transactions
+from inngest_django.engine import hints, hot_path, transactions
+from inngest_django.engine.hot_path import NewEvent
 from inngest_django.errors import EventInvalidError
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.models import Event
@@ -20,6 +21,7 @@ MAX_NAME = 512
 MAX_ID = 512
 MAX_DEPTH = 64
 MAX_EVENTS = 5000
+_AT_ONCE = 500  # In one statement.
 MIN_TS = 315_532_800_000  # 1980-01-01 in milliseconds
 MAX_TS = 4_102_444_800_000  # 2100-01-01
 RESERVED_PREFIX = "inngest/"
@@ -57,15 +59,26 @@ def accept(events: Sequence[IncomingEvent], *, event_ids: Sequence[str] | None =
             f"At most {MAX_EVENTS} events can be sent at once, got {len(events)}."
             " Send them in several calls."
         )
-    rows = [_row(event) for event in events]
-    if event_ids is not None:
-        for row, event_id in zip(rows, event_ids, strict=True):
-            row.id = event_id
+    rows = [
+        _row(event, event_id)
+        for event, event_id in zip(events, event_ids or (None,) * len(events), strict=True)
+    ]
     if not rows:
         return []
-    Event.objects.bulk_create(rows, ignore_conflicts=event_ids is not None, batch_size=500)
+    is_repeated = event_ids is not None
+    if len(rows) <= _AT_ONCE and hot_path.can_exchange() and _commits_by_itself():
+        hot_path.insert_events(rows, ignore_conflicts=is_repeated)
+    else:
+        Event.objects.bulk_create(
+            map(_stored, rows), ignore_conflicts=is_repeated, batch_size=_AT_ONCE
+        )
     hints.route_after_commit()
     return [row.id for row in rows]
+
+
+def _commits_by_itself() -> bool:
+    """Whether a statement outside of a transaction is one of its own, as it is by default."""
+    return bool(transactions.connection().get_autocommit())
 
 
 def emit_internal(name: str, data: Mapping[str, Any], *, external_id: str | None = None) -> Event:
@@ -89,16 +102,28 @@ def now_value() -> Any:
     return clock.now()
 
 
-def _row(event: IncomingEvent) -> Event:
+def _row(event: IncomingEvent, event_id: str | None) -> NewEvent:
     data, user = _encode(event)
-    return Event(
-        id=ids.new_ulid(),
+    return NewEvent(
+        id=event_id or ids.new_ulid(),
         external_id=event.id or None,
         name=event.name,
-        data=JSONText(data),
-        user=None if user is None else JSONText(user),
-        ts=event.ts or _now_ms(),
+        data=data,
+        user=user,
+        ts=event.ts or None,
         version=event.v or None,
+    )
+
+
+def _stored(row: NewEvent) -> Event:
+    return Event(
+        id=row.id,
+        external_id=row.external_id,
+        name=row.name,
+        data=JSONText(row.data),
+        user=None if row.user is None else JSONText(row.user),
+        ts=row.ts or _now_ms(),
+        version=row.version,
         received_at=now_value(),
     )
 

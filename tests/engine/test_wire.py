@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from inngest_django import clock
 from inngest_django.client import Inngest
-from inngest_django.engine import executor, hints, leases, routing, sync, transactions
+from inngest_django.engine import executor, hints, ingest, leases, routing, sync, transactions
 from inngest_django.engine.hot_path import wire
+from inngest_django.events import Event as IncomingEvent
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
+from inngest_django.ids import new_ulid
 from inngest_django.models import Counter, Event, Job, Pulse, Run, Step
 from tests.engine.support import Engine, assert_sound
 
@@ -256,6 +260,62 @@ def test_lists_arrive_as_they_are(transactional_db: None) -> None:
 
     assert wire.can_prepare()
     assert (found, counted, empty) == (texts, numbers, [])
+
+
+@pytest.mark.postgres
+def test_events_are_stored_alike_in_and_outside_of_a_transaction(running: Engine) -> None:
+    given = {
+        "id": 'a"{,}', "name": "test/né\\", "data": {"q": "\x00'\\"}, "user": {"n": 1.5},
+        "ts": 1_700_000_000_000, "v": "2",
+    }  # fmt: skip
+    sent = [IncomingEvent(**given), IncomingEvent(name="test/plain")]
+    before = transactions.now()
+
+    outside = running.client.send_sync(sent)
+    with transaction.atomic():
+        inside = running.client.send_sync(sent)
+
+    assert "INSERT INTO inngest_event" in _prepared()
+    rows = {row.id: row for row in Event.objects.all()}
+    for full, plain in (outside, inside):
+        assert rows[full].payload() == given
+        assert rows[plain].payload() | {"id": "", "ts": 0} == {
+            "id": "", "name": "test/plain", "data": {}, "user": {}, "ts": 0,
+        }  # fmt: skip
+        assert rows[plain].external_id is None
+    for row in rows.values():
+        assert before <= row.received_at <= transactions.now()
+        assert (row.seq, row.routed_at) == (None, None)
+    stored = rows[outside[1]]
+    # Ahead of its receipt it would delay what it starts.
+    assert 0 <= stored.received_at.timestamp() * 1000 - stored.ts < 1.001
+
+
+@pytest.mark.postgres
+def test_events_sent_again_with_their_ids_are_stored_once(running: Engine) -> None:
+    events = [IncomingEvent(name="test/a", data={"n": n}) for n in range(3)]
+    given = [new_ulid() for _ in events]
+
+    assert ingest.accept(events[:2], event_ids=given[:2]) == given[:2]
+    assert ingest.accept(events, event_ids=given) == given
+
+    assert {row.pk: row.data["n"] for row in Event.objects.all()} == dict(
+        zip(given, range(3), strict=True)
+    )
+
+
+@pytest.mark.postgres
+def test_manual_transactions_are_joined(running: Engine) -> None:
+    connection.ensure_connection()
+    connection.set_autocommit(False)
+    try:
+        with contextlib.suppress(TransactionManagementError):  # Django refuses the hint.
+            running.client.send_sync(IncomingEvent(name="test/a"))
+        connection.rollback()
+    finally:
+        connection.set_autocommit(True)
+
+    assert not Event.objects.exists()
 
 
 @pytest.mark.postgres

@@ -7,7 +7,7 @@ without touching them. Both dialects know ``RETURNING``.
 ``leasing``    lease, load, renew
 ``settling``   outcome, one statement each, for any outcome on any database
 ``exchanges``  outcome, all statements in one round trip, for the commonest on PostgreSQL
-``arrivals``   stamp, route, start, for any number of events at once on PostgreSQL
+``arrivals``   store, stamp, read, start, for any number of events at once on PostgreSQL
 ``matches``    the waits that events find, and settling many of them at once
 ``due``        the tick
 ``wire``       how they reach the server: prepared, together (``prepared``: over libpq)
@@ -15,7 +15,12 @@ without touching them. Both dialects know ``RETURNING``.
 
 from __future__ import annotations
 
-from inngest_django.engine.hot_path.arrivals import read_unrouted, stamp, start
+from inngest_django.engine.hot_path.arrivals import (
+    insert_events,
+    read_unrouted,
+    stamp,
+    start,
+)
 from inngest_django.engine.hot_path.due import hint_again, take_due
 from inngest_django.engine.hot_path.exchanges import (
     can_exchange,
@@ -47,6 +52,7 @@ from inngest_django.engine.hot_path.rows import (
     EventRow,
     Leased,
     LockedRun,
+    NewEvent,
     NewRun,
     NewStep,
     OpenWait,
@@ -78,6 +84,7 @@ __all__ = [
     "EventRow",
     "Leased",
     "LockedRun",
+    "NewEvent",
     "NewRun",
     "NewStep",
     "OpenWait",
@@ -98,6 +105,7 @@ __all__ = [
     "first_hint_at",
     "hint_again",
     "holds_lease",
+    "insert_events",
     "insert_job",
     "insert_settled_step",
     "is_soon",

@@ -1,11 +1,12 @@
-"""Arrivals: stamping events, reading those to route, and starting what they trigger.
+"""Arrivals: storing events, stamping them, reading those to route, starting what they trigger.
 
-PostgreSQL only, where ``can_exchange``; elsewhere ``stamping`` and ``routing`` do the same
-through the ORM.
+PostgreSQL only, where ``can_exchange``; elsewhere ``ingest``, ``stamping`` and ``routing`` do
+the same through the ORM.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Collection, Sequence
 
@@ -17,6 +18,7 @@ from inngest_django.engine.hot_path.rows import (
     Arrival,
     EventRow,
     NewEntry,
+    NewEvent,
     NewRun,
     RunKey,
     Started,
@@ -27,6 +29,28 @@ from inngest_django.engine.hot_path.rows import (
 _BY_INDEX = (
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 )
+_INSERT = (
+    'INSERT INTO inngest_event (id, external_id, name, data, "user", ts, version, received_at)'
+    ' SELECT n.id, n.external_id, n.name, n.data, n."user",'
+    # Never ahead of now, which would delay the run.
+    " coalesce(n.ts, floor(extract(epoch FROM {now}) * 1000)::bigint), n.version, {now}"
+    " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],"
+    ' %s::text[]) AS n (id, external_id, name, data, "user", ts, version)'
+)
+
+
+def insert_events(events: Sequence[NewEvent], *, ignore_conflicts: bool) -> None:
+    """Store events in a transaction of their own.
+
+    ORM form: ``Event.objects.bulk_create([…], ignore_conflicts=…)``.
+    """
+    text = _INSERT.format(now=transactions.now_sql())
+    if ignore_conflicts:
+        text += " ON CONFLICT DO NOTHING"
+    columns = [list(column) for column in zip(*map(dataclasses.astuple, events), strict=True)]
+    wire.exchange((text, columns))
+
+
 _STAMP_LOCK = (
     # Safe: any later durable commit flushes it, and a lost stamp is given again.
     f"SELECT set_config('synchronous_commit', 'off', true), {_BY_INDEX}"

@@ -107,6 +107,19 @@ class DueJob:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to store; ``data`` and ``user`` are JSON text, ``ts`` None is now."""
+
+    id: str
+    external_id: str | None
+    name: str
+    data: str
+    user: str | None
+    ts: int | None
+    version: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Arrival:
     """A stamped event that is to be routed; ``event.data`` is None where nobody reads it."""
 
