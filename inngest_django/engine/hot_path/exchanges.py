@@ -22,6 +22,7 @@ from inngest_django.engine.hot_path.settling import (
     STEP_VALUES,
     step_values,
 )
+from inngest_django.engine.hot_path.waited import is_waited_for
 from inngest_django.states import StepStatus
 
 _LOCK = "SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE"
@@ -168,8 +169,7 @@ def complete_run(
         ' told AS (INSERT INTO inngest_event (id, external_id, name, data, "user", ts, version,'
         " received_at, routed_at, seq) SELECT %s, NULL, %s, %s, NULL,"
         f" (extract(epoch from {now}) * 1000)::bigint, NULL, {now}, NULL, NULL FROM ended)"
-        " SELECT EXISTS (SELECT 1 FROM inngest_wait WHERE event_name = %s AND status = 'open')"
-        " FROM ended",
+        f" SELECT {is_waited_for('%s')} FROM ended",
         (
             leased.job_id,
             leased.token,
@@ -177,6 +177,7 @@ def complete_run(
             event_id,
             event_name,
             event_data,
+            event_name,
             event_name,
         ),
     )
