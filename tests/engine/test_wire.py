@@ -16,6 +16,7 @@ from inngest_django import clock
 from inngest_django.client import Inngest
 from inngest_django.engine import executor, hints, ingest, leases, routing, sync, transactions
 from inngest_django.engine.hot_path import wire
+from inngest_django.engine.hot_path.waited import is_waited_for
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.functions import registry
 from inngest_django.functions.triggers import TriggerEvent
@@ -360,3 +361,31 @@ def test_a_session_that_ended_is_an_operational_error(transactional_db: None) ->
         wire.fetch("SELECT 1 WHERE %s::int = 1", (1,))
 
     assert wire.fetch("SELECT 1 WHERE %s::int = 1", (1,)) == [(1,)]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_prepared", [True, False])
+def test_names_that_open_waits_have_are_found_and_no_others(
+    running: Engine, client: Inngest, is_prepared: bool
+) -> None:
+    @client.create_function(fn_id="f", trigger=TRIGGER)
+    def f(ctx: Any) -> Any:
+        ctx.step.wait_for_event("w", event=ctx.event.data["for"], timeout="1h")
+
+    registry.register(f)
+    for name in ("test/b", "test/d", "test/d"):
+        running.start("test/started", {"for": name})
+    running.send("test/b")
+    running.idle()
+    statement = f"SELECT {is_waited_for('%s')}"
+
+    def ask(name: str) -> object:
+        if is_prepared:
+            return wire.fetch(statement, (name, name))[0][0]
+        with connection.cursor() as cursor:
+            cursor.execute(statement, (name, name))
+            return cursor.fetchone()[0]
+
+    # The one for "test/b" is over; before, between and behind the others there are none.
+    names = ("test/a", "test/b", "test/c", "test/d", "test/d2", "test/e")
+    assert [name for name in names if ask(name)] == ["test/d"]

@@ -23,6 +23,7 @@ from inngest_django.engine.hot_path.rows import (
     RunKey,
     Started,
 )
+from inngest_django.engine.hot_path.waited import is_waited_for
 
 # The planner takes a batch for hundreds of rows, and would read the table of events whole to
 # find one of them.
@@ -90,8 +91,8 @@ _READ = (
     " AND seq > %s ORDER BY seq LIMIT {limit}),"
     " waited AS (SELECT n.name, n.first, ARRAY(SELECT spec FROM inngest_wait_shape s"
     " WHERE s.event_name = n.name) AS shapes"
-    " FROM (SELECT name, min(seq) AS first FROM batch GROUP BY name) n WHERE EXISTS"
-    " (SELECT 1 FROM inngest_wait w WHERE w.event_name = n.name AND w.status = 'open'))"
+    " FROM (SELECT name, min(seq) AS first FROM batch GROUP BY name) n"
+    f" WHERE {is_waited_for('n.name')})"
     " SELECT b.id, b.external_id, b.name,"
     " CASE WHEN w.name IS NULL AND b.name = ANY(%s::text[]) THEN NULL ELSE b.data END,"
     ' b."user", b.ts, b.version, b.received_at, b.seq,'
