@@ -60,30 +60,10 @@ class StockProject:
     @contextmanager
     def running(self, name: str, command: list[str], *, ready: str) -> Iterator[Path]:
         """Run a process beside the block and stop it as Ctrl-C does."""
+        whole = [str(self.bin / command[0]), *command[1:]]
         log = self.folder / f"{name}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [self.bin / command[0], *command[1:]],
-                cwd=self.folder,
-                env=pristine(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            wait_until(
-                lambda: ready in log.read_text() or process.poll() is not None,
-                60,
-                what=f"readiness of {name}",
-                explain=log.read_text,
-            )
-            assert process.poll() is None, log.read_text()
+        with beside(whole, folder=self.folder, env=pristine(), log=log, ready=ready):
             yield log
-            process.terminate()
-            process.wait(30)
-        finally:
-            process.kill()
-            process.wait()
 
     def welcome(self, log: Path) -> dict[str, Any]:
         """Send the event of the README's example and return the run when it has ended."""
@@ -97,6 +77,36 @@ class StockProject:
             return runs[0] if runs and runs[0]["ended_at"] else None
 
         return wait_until(over, 60, what="end of the run", explain=log.read_text)
+
+
+@contextmanager
+def beside(
+    command: list[str], *, folder: Path, env: Mapping[str, str], log: Path, ready: str
+) -> Iterator[None]:
+    """Run a process beside the block, from when it has printed ``ready``."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until(
+            lambda: ready in log.read_text() or process.poll() is not None,
+            60,
+            what=f"readiness of {log.stem}",
+            explain=log.read_text,
+        )
+        assert process.poll() is None, log.read_text()
+        yield
+        process.terminate()
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def pristine(**extra: str) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.packaging.project import pristine
+from tests.packaging.project import beside, pristine
 from tests.processes import wait_until
 from tests.repo.readme import ROOT
 
@@ -249,31 +249,8 @@ class Site:
     @contextmanager
     def _process(self, command: list[str], *, ready: str) -> Iterator[Path]:
         log = self.folder / f"{command[1]}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            wait_until(
-                lambda: ready in log.read_text() or process.poll() is not None,
-                60,
-                what=f"readiness of {command[1]}",
-                explain=log.read_text,
-            )
-            assert process.poll() is None, log.read_text()
+        with beside(command, folder=self.folder, env=self._environment(), log=log, ready=ready):
             yield log
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            finally:
-                process.kill()
-                process.wait()
 
     def _django(self, *arguments: str) -> None:
         self._run([sys.executable, "-m", "django", *arguments])
