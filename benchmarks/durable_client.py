@@ -257,6 +257,9 @@ class _Silent:
     def route(self) -> bool:
         return True
 
+    def prune(self, _: int) -> bool:
+        return True
+
 
 def tick(*, samples: int) -> Figures:
     """A tick that finds nothing due, over whatever is in the tables."""

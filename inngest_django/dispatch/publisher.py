@@ -95,6 +95,10 @@ class CeleryPublisher:
             self._routes.nothing_is_coming()
         return was_sent
 
+    def prune(self, number: int) -> bool:
+        """Ask for the next turn of a pruning; False when the broker could not be reached."""
+        return self._send([Message(tasks.PRUNE, (number,), conf.get().CONTROL_QUEUE)])
+
     def close(self) -> None:
         """Close the held connections; the next publish opens another."""
         for producer in self._idle.take_all():

@@ -40,8 +40,8 @@ _OPTIONS = {
 @shared_task(name=EXECUTE, **_OPTIONS)  # type: ignore[untyped-decorator]
 def execute(*args: Any, **kwargs: Any) -> None:
     """Do one job: ``(job_id)``."""
-    job_id = args[0] if len(args) == 1 else None
-    if kwargs or type(job_id) is not int or not 0 < job_id <= _LARGEST_ID:
+    job_id = _one_id(args, kwargs)
+    if job_id is None:
         _refuse(EXECUTE, args, kwargs, wanted="one positive job id")
         return
     from inngest_django.engine import executor
@@ -73,13 +73,20 @@ def tick(*args: Any, **kwargs: Any) -> None:
 
 @shared_task(name=PRUNE, **_OPTIONS)  # type: ignore[untyped-decorator]
 def prune(*args: Any, **kwargs: Any) -> None:
-    """Delete what is older than the retention."""
-    if args or kwargs:
-        _refuse(PRUNE, args, kwargs, wanted="no arguments")
+    """Delete what is older than the retention: ``()``, and ``(number)`` to go on with it."""
+    number = _one_id(args, kwargs)
+    if number is None and (args or kwargs):
+        _refuse(PRUNE, args, kwargs, wanted="nothing, or the positive number of a pruning")
         return
     from inngest_django.engine import retention
 
-    _run(PRUNE, retention.prune)
+    _run(PRUNE, lambda: retention.prune_in_turns(number))
+
+
+def _one_id(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int | None:
+    """Return the one argument, when it is a positive number that a row's id can be."""
+    value = args[0] if len(args) == 1 and not kwargs else None
+    return value if type(value) is int and 0 < value <= _LARGEST_ID else None
 
 
 def _run(name: str, work: Callable[[], object]) -> None:

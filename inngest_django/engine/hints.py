@@ -31,6 +31,9 @@ class Publisher(Protocol):
     def route(self) -> bool:
         """Ask for routing; False when the broker could not be reached."""
 
+    def prune(self, number: int) -> bool:
+        """Ask for the next turn of a pruning; False when the broker could not be reached."""
+
 
 class _Nobody:
     """Stands in until a publisher is installed: the tick then does all the work."""
@@ -39,6 +42,9 @@ class _Nobody:
         return True
 
     def route(self) -> bool:
+        return True
+
+    def prune(self, number: int) -> bool:  # noqa: ARG002 - the interface
         return True
 
 
@@ -60,6 +66,11 @@ def execute(hints: Sequence[JobHint]) -> bool:
 def route() -> bool:
     """Ask for routing at once."""
     return _publisher.route()
+
+
+def prune(number: int) -> bool:
+    """Ask for the next turn of a pruning at once."""
+    return _publisher.prune(number)
 
 
 def execute_after_commit(hints: Sequence[JobHint]) -> None:

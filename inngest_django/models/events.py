@@ -99,11 +99,13 @@ class Counter(models.Model):
 
 
 class Pulse(models.Model):
-    """One row (id 1): when a tick last ran. NULL until the first."""
+    """One row (id 1): when a tick last ran, NULL until the first, and which pruning is the last."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     ticked_at = MomentField(null=True)
     ticked_by = models.TextField(default="")
+    # The default is the database's too: code from before this column inserts the row without.
+    prunings = models.BigIntegerField(default=0, db_default=0)
 
     objects = InngestManager["Pulse"]()
 

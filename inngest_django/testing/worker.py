@@ -39,6 +39,10 @@ class Silence:
         """Take a message about routing."""
         return True
 
+    def prune(self, number: int) -> bool:  # noqa: ARG002 - the protocol
+        """Take a message about pruning."""
+        return True
+
 
 class Worker:
     """Does due work in the order of its times.

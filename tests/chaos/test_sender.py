@@ -52,6 +52,9 @@ class Publisher:
         self.routed += 1
         return True
 
+    def prune(self, number: int) -> bool:
+        return True
+
 
 def test_a_process_reads_what_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = handover(tmp_path)

@@ -122,6 +122,9 @@ def test_unreachable_broker_is_found(manage: Manage) -> None:
         def route(self) -> bool:
             return False
 
+        def prune(self, number: int) -> bool:
+            return False
+
     previous = hints.install(Unreachable())
     try:
         result = manage("inngest_doctor", "--json")

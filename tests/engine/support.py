@@ -27,6 +27,7 @@ class Engine:
         self.client = client
         self.jobs: list[JobHint] = []
         self.wants_routing = False
+        self.prunings: list[int] = []
 
     # The publisher's side.
     def execute(self, found: Sequence[JobHint]) -> bool:
@@ -35,6 +36,10 @@ class Engine:
 
     def route(self) -> bool:
         self.wants_routing = True
+        return True
+
+    def prune(self, number: int) -> bool:
+        self.prunings.append(number)
         return True
 
     # The test's side.

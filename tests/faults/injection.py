@@ -95,6 +95,9 @@ class _Tripling:
         self._inner.route()
         return self._inner.route()
 
+    def prune(self, number: int) -> bool:
+        return self._inner.prune(number)
+
 
 class _Late:
     """A broker that forgets what order is, and delivers each message ten times."""
@@ -111,6 +114,9 @@ class _Late:
         for _ in range(10):
             self._later(self._inner.route)
         return True
+
+    def prune(self, number: int) -> bool:
+        return self._inner.prune(number)
 
     @staticmethod
     def _later(publish: Callable[..., bool], *arguments: object) -> None:

@@ -93,6 +93,9 @@ class Stage:
     def route(self) -> bool:
         return bool(self.simulation.publish([(0, 0.0)]))
 
+    def prune(self, number: int) -> bool:
+        raise NotImplementedError("no schedule prunes")
+
     def _on_thread(self) -> None:
         connections[ALIAS] = self.database
 

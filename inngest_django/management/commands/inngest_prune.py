@@ -41,6 +41,8 @@ class Command(InngestCommand):
         elif conf.get().RETENTION is None:
             refuse('INNGEST["RETENTION"] is None: nothing is pruned. Give --older-than.')
         numbers = dataclasses.asdict(retention.prune(before=before))
+        # Without a bound in time it always is.
+        del numbers["is_done"]
         if options["as_json"]:
             self.print_json(numbers)
         else:

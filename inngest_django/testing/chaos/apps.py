@@ -41,6 +41,9 @@ class _Nobody:
     def route(self) -> bool:
         return False
 
+    def prune(self, number: int) -> bool:  # noqa: ARG002 - a Publisher's
+        return False
+
 
 class Unreliable:
     """A publisher whose messages vanish, or come several times, while a flag is there."""
@@ -61,3 +64,7 @@ class Unreliable:
     def route(self) -> bool:
         """Ask for routing, or only say so."""
         return os.path.exists(self._lose) or self._inner.route()
+
+    def prune(self, number: int) -> bool:
+        """Ask for the next turn of a pruning, or only say so."""
+        return os.path.exists(self._lose) or self._inner.prune(number)

@@ -131,13 +131,17 @@ def test_messages_carry_ids_and_go_to_the_queue_of_their_function(
 
     assert hints.execute([JobHint(1, "app-f"), JobHint(2, "shop-f"), JobHint(3, "app-f")])
     assert hints.route()
+    assert hints.prune(4)
 
     assert [(m.headers["task"], m.payload[0]) for m in _sent(app, "q")] == [
         ("inngest.execute", [1]),
         ("inngest.execute", [3]),
     ]
     assert [m.payload[0] for m in _sent(app, "slow")] == [[2]]
-    assert [(m.headers["task"], m.payload[0]) for m in _sent(app, "c")] == [("inngest.route", [])]
+    assert [(m.headers["task"], m.payload[0]) for m in _sent(app, "c")] == [
+        ("inngest.route", []),
+        ("inngest.prune", [4]),
+    ]
 
 
 def test_delay_becomes_an_eta_and_long_ones_are_left_to_the_tick(

@@ -22,7 +22,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr(executor, "execute", lambda *args: made.append(("execute", *args)))
     monkeypatch.setattr(routing, "route", lambda: made.append(("route",)))
     monkeypatch.setattr(recovery, "tick", lambda: made.append(("tick",)))
-    monkeypatch.setattr(retention, "prune", lambda: made.append(("prune",)))
+    monkeypatch.setattr(retention, "prune_in_turns", lambda n: made.append(("prune", n)))
     return made
 
 
@@ -31,8 +31,9 @@ def test_each_task_calls_its_engine_function(calls: list[tuple[Any, ...]]) -> No
     tasks.route.run()
     tasks.tick.run()
     tasks.prune.run()
+    tasks.prune.run(3)
 
-    assert calls == [("execute", 7), ("route",), ("tick",), ("prune",)]
+    assert calls == [("execute", 7), ("route",), ("tick",), ("prune", None), ("prune", 3)]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_execute_refuses_what_is_no_job_id_and_says_so(
 def test_control_tasks_refuse_arguments(
     calls: list[tuple[Any, ...]], caplog: pytest.LogCaptureFixture, task: Any
 ) -> None:
-    task.run(1)
+    task.run("1")
     task.run(secret="not for the log")
 
     assert calls == []
