@@ -3,10 +3,11 @@
     pip install -r tests/mutation/requirements.txt
     python -m tests.mutation --mutants 400
 
-Works on a clone of the last commit below ``var/mutation``, named by the commit, and keeps the
-verdicts there: a run that was interrupted goes on where it was. Ends with 1 when fewer than
-80 % of the sampled mutants are killed. ``--write`` writes the page about it; a sentence that
-the page already has about a survivor stays.
+Works on a clone of the last commit below ``var/mutation``, named by the commit, and keeps every
+verdict there at once: a run that was interrupted goes on where it was. At a later commit the
+tests that killed a mutant before are tried first, so only the survivors take long. Ends with 1
+when fewer than 80 % of the sampled mutants are killed. ``--write`` writes the page about it; a
+sentence that the page already has about a survivor stays.
 """
 
 from __future__ import annotations
