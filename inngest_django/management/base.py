@@ -1,6 +1,7 @@
 """What every command shares: ``--json``, exit codes, tables.
 
-Exit codes: 0 good, 1 a negative finding (nothing there, not done), 2 bad usage.
+Exit codes: 0 good, 1 a negative finding (nothing there, not done), 2 bad usage or no usable
+database.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError, connections
+
+from inngest_django.models.base import alias
 
 FOUND_NOTHING = 1
 BAD_USAGE = 2
@@ -28,6 +32,14 @@ class InngestCommand(BaseCommand):
         parser.add_argument(
             "--json", action="store_true", dest="as_json", help="Print JSON for programs."
         )
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Run the command; a database that cannot be used ends it with the remedy."""
+        try:
+            return super().execute(*args, **options)
+        except (DatabaseError, InterfaceError) as error:
+            _refuse_unusable_database(error)
+            raise
 
     def print_json(self, value: Any) -> None:
         """Print a value as indented JSON; times as ISO texts."""
@@ -49,6 +61,19 @@ class InngestCommand(BaseCommand):
         for row in [[title.upper() for title in titles], *cells]:
             padded = (value.ljust(width) for value, width in zip(row, widths, strict=True))
             self.line("  ".join(padded).rstrip())
+
+
+def _refuse_unusable_database(error: Exception) -> None:
+    """End with exit code 2 if the database is away or its tables are not up to date."""
+    # Here, because every command imports this module, and most need nothing else of it.
+    from inngest_django.management import diagnosis
+
+    if connections[alias()].in_atomic_block:
+        return  # Somebody's transaction is broken now, and would answer nothing.
+    for check in (diagnosis.check_database, diagnosis.check_migrations):
+        found = check()
+        if found.level == diagnosis.ERROR:
+            raise CommandError(f"{found.message} {found.remedy}", returncode=BAD_USAGE) from error
 
 
 def refuse(message: str) -> NoReturn:

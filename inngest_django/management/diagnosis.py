@@ -91,7 +91,7 @@ def check_migrations() -> Finding:
             id="migrations",
             level=ERROR,
             message=f"Migrations are not applied: {', '.join(missing)}.",
-            remedy=f"manage.py migrate --database {alias()}",
+            remedy=f"Run manage.py migrate --database {alias()}.",
         )
     return Finding(id="migrations", level=OK, message="All migrations are applied.")
 
