@@ -87,7 +87,9 @@ def test_failing_filter_is_reported_and_stops_no_other() -> None:
 
     assert found == ["good"]
     assert set(errors) == {"fails", "no boolean"}
-    assert "must be true or false, got string" in errors["no boolean"]
+    assert errors["no boolean"] == (
+        'Expression "event.data.x": a filter must be true or false, got string. Compare the value.'
+    )
     assert filters.matching({"data": {"x": "a"}}) == ["good"]
 
 
@@ -113,5 +115,7 @@ def test_order_is_the_order_added_and_each_item_comes_once() -> None:
 def test_only_filters_can_be_added() -> None:
     program = expressions.compile("async.x == 1", kind="wait")
 
-    with pytest.raises(ValueError, match='kind "filter"'):
+    with pytest.raises(
+        ValueError, match=r'^A trigger needs a program of kind "filter", got "wait"\.$'
+    ):
         expressions.Filters().add(program, 1)

@@ -221,7 +221,9 @@ def test_keys_never_change_because_they_are_stored() -> None:
 def test_only_waits_have_a_plan() -> None:
     program = expressions.compile("event.data.id == 'x'", kind="filter")
 
-    with pytest.raises(ValueError, match='kind "wait"'):
+    with pytest.raises(
+        ValueError, match=r'^A wait needs a program of kind "wait", got "filter"\.$'
+    ):
         expressions.plan(program, event={}, event_name=NAME)
 
 

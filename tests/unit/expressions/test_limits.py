@@ -181,3 +181,90 @@ def test_work_is_charged_by_its_size(source: str, cost: int) -> None:
     program._run(under_way)
 
     assert evaluation.BUDGET - under_way._units == cost
+
+
+def keys_and_shapes(source: str, **data: object) -> tuple[int, list[str]]:
+    program = expressions.compile(source, kind="wait")
+    plan = expressions.plan(program, event={"data": data}, event_name="a/b")
+    return len(plan.keys), list(plan.shapes)
+
+
+A, B = '[["eq",["data","a"]]]', '[["eq",["data","b"]]]'
+A_AND_B = '[["eq",["data","a"]],["eq",["data","b"]]]'
+NOT_LOOKED_UP: tuple[int, list[str]] = (1, [])
+
+
+def test_alternatives_of_a_wait() -> None:
+    within = "async.data.a in event.data.x"
+    assert keys_and_shapes(within, x=list(range(32))) == (32, [A])
+    assert keys_and_shapes(within, x=[*range(32), *range(32)]) == (32, [A])
+    assert keys_and_shapes(within, x=list(range(33))) == NOT_LOOKED_UP
+
+    one_of = [f"async.data.a == {n}" for n in range(33)]
+    assert keys_and_shapes(" || ".join(one_of[:32])) == (32, [A])
+    assert keys_and_shapes(" || ".join(one_of)) == NOT_LOOKED_UP
+
+    both = f"{within} && async.data.b in event.data.y"
+    assert keys_and_shapes(both, x=[*range(4)], y=[*range(8)]) == (32, [A_AND_B])
+    assert keys_and_shapes(both, x=[*range(4)], y=[*range(9)]) == (4, [A])
+
+
+def test_size_of_what_is_looked_up() -> None:
+    equal = "async.data.a == event.data.x"
+    for small, large in (
+        ([1] * 63, [1] * 64),
+        (nested(4), nested(5)),
+        (2**1_100 - 1, 2**1_100),
+        (-(2**1_100) + 1, -(2**1_100)),
+    ):
+        assert keys_and_shapes(equal, x=small) == (1, [A])
+        assert keys_and_shapes(equal, x=large) == NOT_LOOKED_UP
+
+
+def test_length_of_a_shape() -> None:
+    fits, longer = "a" * 480, "a" * 481
+    assert keys_and_shapes(f"async.data.{fits} == 1") == (1, [A.replace('"a"', f'"{fits}"')])
+    assert keys_and_shapes(f"async.data.{longer} == 1") == NOT_LOOKED_UP
+    assert keys_and_shapes(f"async.data.b == 1 && async.data.{longer} == 1") == (1, [B])
+
+
+def test_combinations_of_an_arriving_event() -> None:
+    program = expressions.compile("event.data.x in async.data.a", kind="wait")
+    plan = expressions.plan(program, event={"data": {"x": 5}}, event_name="a/b")
+
+    for size, count in ((1_000, 1_000), (1_001, 1)):
+        arriving = {"data": {"a": list(range(size))}}
+        keys = expressions.keys_of(arriving, event_name="a/b", shapes=plan.shapes).keys
+        assert len(keys) == count + 1  # and the one of waits that are always tried
+        assert keys & set(plan.keys)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "problem"),
+    [
+        (nested(64), nested(65), "a value is too large or nests too deeply for a key."),
+        (
+            [1] * 99_999,
+            [1] * 100_000,
+            "a value is too large or nests too deeply for a key.",
+        ),
+        (2**1_100 - 1, 2**1_100, "a number is too large for a key."),
+        (1.5, float("inf"), "a number is not finite."),
+        (1.5, float("nan"), "a number is not finite."),
+    ],
+    ids=["depth", "parts", "number", "infinity", "nan"],
+)
+def test_values_of_a_bucket(small: object, large: object, problem: str) -> None:
+    program = expressions.compile("event.data.x", kind="key")
+
+    assert expressions.bucket_key(program, {"data": {"x": small}})
+    with pytest.raises(expressions.ExpressionError) as caught:
+        expressions.bucket_key(program, {"data": {"x": large}})
+    assert str(caught.value) == f'Expression "event.data.x": {problem}'
+
+
+def test_digits_of_a_number_in_text() -> None:
+    longest = 2**3_322 - 1
+    assert value_of("event.data.x + 'a'", x=longest) == f"{longest}a"
+    with pytest.raises(expressions.ExpressionError, match="a number is too large"):
+        value_of("event.data.x + 'a'", x=longest + 1)

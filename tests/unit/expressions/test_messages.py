@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from inngest_django import expressions
+from inngest_django.expressions import grammar
 from inngest_django.expressions.validation import ExpressionKind
 
 EVENT = {"data": {"n": 1, "text": "a", "list": [1], "half": "\ud800", "big": 2**63 - 1,
@@ -280,6 +281,21 @@ def test_what_is_no_expression_is_refused_by_its_type(source: str, text: str) ->
         expressions.compile(source, kind="filter")
 
     assert str(caught.value) == text
+
+
+def test_what_the_parser_finds_too_deep_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Parser:
+        def parse(self, _: str) -> None:
+            raise RecursionError
+
+    monkeypatch.setattr(grammar, "_parser_class", Parser)
+    source = "event.data.not_yet == 'compiled'"
+
+    with pytest.raises(expressions.ExpressionError) as caught:
+        expressions.compile(source, kind="filter")
+
+    assert (caught.value.kind, caught.value.source) == ("limit", source)
+    assert str(caught.value) == f'Expression "{source}": it nests too deeply. Split it.'
 
 
 def test_a_long_source_is_cut_in_the_message_and_kept_in_the_error() -> None:

@@ -48,7 +48,7 @@ def test_cache_drops_what_was_not_used_longest(
         expressions.compile(source, kind="filter")
 
     assert parsed == ["1 == 1", "2 == 2", "3 == 3"]
-    assert len(programs._programs) == 2
+    assert [source for source, _ in programs._programs] == ["3 == 3", "1 == 1"]
 
 
 def test_program_holds_no_parse_tree() -> None:
@@ -111,8 +111,46 @@ def test_failed_match_is_logged_without_the_payload(caplog: pytest.LogCaptureFix
 
     [record] = caplog.records
     assert record.levelno == logging.DEBUG
+    assert record.getMessage() == "expression has no value"
     assert record.expression == "event.data.x < 1"  # type: ignore[attr-defined]  # from extra
+    assert record.reason == "string and number have no order."  # type: ignore[attr-defined]
     assert "secret" not in repr(vars(record))
+
+
+def test_what_no_event_should_hold_is_logged_by_the_errors_type(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(dict[str, object]):
+        def __contains__(self, _: object) -> bool:
+            raise OSError("secret")
+
+    program = expressions.compile("has(event.x)", kind="filter")
+
+    with caplog.at_level(logging.DEBUG, logger="inngest_django"):
+        assert program.matches(event=Broken()) is False
+    with pytest.raises(expressions.ExpressionError) as caught:
+        program.evaluate(event=Broken())
+
+    [record] = caplog.records
+    assert record.reason == "OSError"  # type: ignore[attr-defined]  # from extra
+    assert "secret" not in repr(vars(record))
+    assert caught.value.kind == "eval"
+    assert str(caught.value) == (
+        'Expression "has(event.x)": it has no value for this event (OSError).'
+    )
+
+
+def test_an_event_that_fills_the_stack_is_too_deep() -> None:
+    class Endless(dict[str, object]):
+        def __contains__(self, _: object) -> bool:
+            raise RecursionError
+
+    program = expressions.compile("has(event.x)", kind="filter")
+
+    with pytest.raises(expressions.ExpressionError) as caught:
+        program.evaluate(event=Endless())
+    assert caught.value.kind == "limit"
+    assert str(caught.value) == 'Expression "has(event.x)": the event nests too deeply.'
 
 
 def test_evaluation_error_names_the_expression_and_not_the_payload() -> None:
