@@ -1,7 +1,7 @@
 """Durations and dates as authors write them.
 
 A duration is a timedelta, a number of milliseconds, or text such as ``"2d"``, ``"1h30m"``,
-``"500ms"``. A date is a datetime, a date, or text: ISO 8601, or ``YYYY-MM-DDHH:mm:ss``.
+``"3 days"``, ``"1 hour and 30 minutes"``. A date is a datetime, a date, or text: ISO 8601, or ``YYYY-MM-DDHH:mm:ss``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,23 @@ _UNITS = {
     "d": 86_400_000_000,
     "w": 604_800_000_000,
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d|w)")
-_HINT = 'Write milliseconds, a timedelta, or text such as "2d", "1h30m", "500ms".'
+_WORDS = {
+    "ms": ("millisecond", "msec"),
+    "s": ("second", "sec"),
+    "m": ("minute", "min"),
+    "h": ("hour", "hr"),
+    "d": ("day",),
+    "w": ("week",),
+}
+_UNITS |= {
+    word + ending: _UNITS[unit]
+    for unit, words in _WORDS.items()
+    for word in words
+    for ending in ("", "s")
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_BETWEEN = re.compile(r"\s*,?\s*(?:and\s+)?")
+_HINT = 'Write milliseconds, a timedelta, or text such as "2d", "1h30m", "3 days".'
 _DATE_HINT = 'Write a datetime, or text such as "2026-01-31", "2026-01-31T09:00:00Z".'
 
 
@@ -57,18 +72,17 @@ def _parse_text(text: str, *, what: str) -> dt.timedelta:
     source = text.strip()
     if source.startswith("-"):
         raise DurationError(f"{what} cannot be negative, got {text!r}. Use zero or more.")
-    total, position = dt.timedelta(0), 0
-    for part in _PART.finditer(source):
-        if part.start() != position:
-            break
+    total, part = dt.timedelta(0), _PART.match(source)
+    while part is not None and part[2] in _UNITS:
         try:
             total += dt.timedelta(microseconds=float(part[1]) * _UNITS[part[2]])
         except OverflowError:
             raise DurationError(f"{what} of {text!r} is over 366 days.") from None
-        position = part.end()
-    if not source or position != len(source):
-        raise DurationError(f"{what} cannot be read from {text!r}. {_HINT}")
-    return total
+        if part.end() == len(source):
+            return total
+        between = _BETWEEN.match(source, part.end())
+        part = between and _PART.match(source, between.end())
+    raise DurationError(f"{what} cannot be read from {text!r}. {_HINT}")
 
 
 def parse_date(value: object, *, zone: dt.tzinfo, what: str = "date") -> dt.datetime:

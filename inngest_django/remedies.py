@@ -189,7 +189,7 @@ REMEDIES: Mapping[str, Remedy] = {
     "duration_invalid": Remedy(
         meaning="A duration or date cannot be read, is negative, or is over 366 days.",
         causes=(
-            'Text in another form than `"2d"`, `"1h30m"` or `"500ms"`, such as `"2 days"`.',
+            'Text in another form than `"2d"`, `"1h30m"` or `"3 days"`, such as `"2 months"`.',
             "A date that was computed from a wrong value.",
         ),
         actions=(

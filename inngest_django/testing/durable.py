@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inngest_django.drivers.recordings import Recording
+from inngest_django.durations import parse_duration
 from inngest_django.engine import executor, ingest, transactions
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.functions import registry
@@ -20,7 +21,7 @@ from inngest_django.testing.embedding import embedded, write_functions
 from inngest_django.testing.faults import Faults
 from inngest_django.testing.handles import RunHandle
 from inngest_django.testing.replays import Replay, replay
-from inngest_django.testing.virtual_time import VirtualClock, parse
+from inngest_django.testing.virtual_time import VirtualClock
 from inngest_django.testing.worker import Worker, committing
 
 _MOST_PASSES = 20_000
@@ -220,7 +221,7 @@ class Durable:
         Args:
             duration: ``"3 days"``, ``"1h30m"``, a timedelta, or milliseconds.
         """
-        self.advance_to(self._begin() + parse(duration))
+        self.advance_to(self._begin() + parse_duration(duration, what="The duration to advance by"))
 
     def advance_to(self, moment: dt.datetime) -> None:
         """Let time pass until a moment; nothing happens for one that has been.

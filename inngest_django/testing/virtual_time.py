@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import secrets
 import sys
 from typing import Any
 
 from inngest_django import clock, ids
-from inngest_django.durations import parse_duration
 from inngest_django.engine import transactions
-
-_WORDS = re.compile(
-    r"(?<=[\d\s])(weeks?|days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|milliseconds?|msecs?)\b"
-)
-_UNITS = {"w": "w", "d": "d", "h": "h", "mi": "m", "s": "s"}
-
-
-def parse(value: object) -> dt.timedelta:
-    """Return a duration in any spelling of the steps, or in words: ``"3 days"``.
-
-    Raises:
-        DurationError: It cannot be read, is negative, or is over 366 days.
-    """
-    if isinstance(value, str):
-        value = re.sub(r"\s+|,|\band\b", "", _WORDS.sub(_unit, value))
-    return parse_duration(value, what="The duration to advance by")
-
-
-def _unit(match: re.Match[str]) -> str:
-    word = match[1]
-    if word.startswith(("mil", "ms")):
-        return "ms"
-    return _UNITS[word[:2] if word.startswith("mi") else word[0]]
 
 
 class VirtualClock:

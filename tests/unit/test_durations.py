@@ -14,7 +14,7 @@ from inngest_django.durations import MAX_HORIZON, format_duration, parse_date, p
 from inngest_django.errors import DurationError
 
 BERLIN = ZoneInfo("Europe/Berlin")
-HINT = 'Write milliseconds, a timedelta, or text such as "2d", "1h30m", "500ms".'
+HINT = 'Write milliseconds, a timedelta, or text such as "2d", "1h30m", "3 days".'
 DATE_HINT = 'Write a datetime, or text such as "2026-01-31", "2026-01-31T09:00:00Z".'
 
 
@@ -34,6 +34,23 @@ DATE_HINT = 'Write a datetime, or text such as "2026-01-31", "2026-01-31T09:00:0
         ("1 h", 3_600),
         (" 2d ", 172_800),
         ("1m1m", 120),
+        ("1h 30m", 5_400),
+        ("3 days", 259_200),
+        ("1 day", 86_400),
+        ("2weeks", 1_209_600),
+        ("1 week", 604_800),
+        ("1 hour and 30 minutes", 5_400),
+        ("1.5 hours", 5_400),
+        ("1 hour, 30 minutes", 5_400),
+        ("1 day, 2 hours, and 5 minutes", 93_900),
+        ("1day2hours", 93_600),
+        ("1 hr 1 min 1 sec", 3_661),
+        ("2 hrs, 2 mins, 2 secs", 7_322),
+        ("1 minute 1 second", 61),
+        ("30 seconds", 30),
+        ("250 milliseconds", 0.25),
+        ("1 millisecond", 0.001),
+        ("1 msec 2 msecs", 0.003),
         (1_500, 1.5),
         (0, 0),
         ("0s", 0),
@@ -61,7 +78,19 @@ def test_spellings_of_durations(value: object, seconds: float) -> None:
         ("1h?", f"duration cannot be read from '1h?'. {HINT}"),
         ("?1h", f"duration cannot be read from '?1h'. {HINT}"),
         ("1h?2m", f"duration cannot be read from '1h?2m'. {HINT}"),
-        ("1h 30m", f"duration cannot be read from '1h 30m'. {HINT}"),
+        ("1h ?2m", f"duration cannot be read from '1h ?2m'. {HINT}"),
+        ("1 hour and", f"duration cannot be read from '1 hour and'. {HINT}"),
+        ("1 hour,", f"duration cannot be read from '1 hour,'. {HINT}"),
+        ("1 hour and30m", f"duration cannot be read from '1 hour and30m'. {HINT}"),
+        ("1 hour,, 30m", f"duration cannot be read from '1 hour,, 30m'. {HINT}"),
+        ("1 hour and and 30m", f"duration cannot be read from '1 hour and and 30m'. {HINT}"),
+        ("and 1 hour", f"duration cannot be read from 'and 1 hour'. {HINT}"),
+        ("days", f"duration cannot be read from 'days'. {HINT}"),
+        ("three days", f"duration cannot be read from 'three days'. {HINT}"),
+        ("2 months", f"duration cannot be read from '2 months'. {HINT}"),
+        ("1 Day", f"duration cannot be read from '1 Day'. {HINT}"),
+        ("1 dayss", f"duration cannot be read from '1 dayss'. {HINT}"),
+        ("1 ds", f"duration cannot be read from '1 ds'. {HINT}"),
         ("1H", f"duration cannot be read from '1H'. {HINT}"),
         ("-1h", "duration cannot be negative, got '-1h'. Use zero or more."),
         (-1, "duration cannot be negative, got -1. Use zero or more."),
@@ -102,7 +131,7 @@ def test_any_text_is_a_duration_in_range_or_refused(text: str) -> None:
     except DurationError:
         return
     assert dt.timedelta(0) <= duration <= MAX_HORIZON
-    assert re.search(r"\d[hmsd ]", text)
+    assert re.fullmatch(r"\s*(\d+(\.\d+)?\s*(ms|[hmsd])\s*)+", text)
 
 
 @pytest.mark.parametrize(
