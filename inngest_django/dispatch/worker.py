@@ -1,7 +1,7 @@
 """What a Celery worker process does for the engine besides running tasks.
 
 Connected when the app is loaded in a process that has Celery; the receivers act in workers
-only, and for each pool: prefork, threads and solo.
+only, and for each pool: prefork, threads and solo. Pools of greenlets are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connections as django_connections
 
 from inngest_django import conf
-from inngest_django.dispatch import connections
+from inngest_django.dispatch import connections, greenlets
 from inngest_django.dispatch.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.pid = 0
+        self.keeps_out = False
         self.ticker: Ticker | None = None
 
 
@@ -51,6 +52,9 @@ def on_init(sender: Any = None, **_: Any) -> None:
     from inngest_django.engine import leases, sync
 
     _main.pid = os.getpid()
+    _main.keeps_out = greenlets.refuse(sender)
+    if _main.keeps_out:
+        return
     connections.keep_open(getattr(sender, "app", None))
     leases.stop_draining()
     load_served()
@@ -79,7 +83,7 @@ def load_served() -> None:
 
 def on_ready(**_: Any) -> None:
     """In the main process, when it consumes; its pool has been forked by now."""
-    if conf.get().WORKER_TICK and _main.ticker is None:
+    if conf.get().WORKER_TICK and _main.ticker is None and not _main.keeps_out:
         _main.ticker = Ticker()
         _main.ticker.start()
 
@@ -103,6 +107,8 @@ def on_child(**_: Any) -> None:
 
 def on_shutting_down(**_: Any) -> None:
     """In the main process, inside a signal handler: nothing here may wait for a lock."""
+    if _main.keeps_out:
+        return
     threading.Thread(target=_drain, name="inngest-drain", daemon=True).start()
 
 

@@ -210,6 +210,26 @@ def test_message_after_a_lost_amqp_connection_arrives(start: Any) -> None:
     hints.close()
 
 
+def test_worker_on_gevent_ends_with_the_remedy() -> None:
+    pytest.importorskip("gevent")
+
+    with pytest.raises(AssertionError, match="ended at once") as ended:
+        Worker("-P", "gevent", "-c", "4")
+
+    assert "Start the workers of these queues with `-P prefork` or `-P threads`" in str(ended.value)
+
+
+def test_worker_of_other_queues_may_be_on_gevent(start: Any) -> None:
+    pytest.importorskip("gevent")
+    queues = {"QUEUE": "not-here", "CONTROL_QUEUE": "not-here-either"}
+
+    worker = start("-P", "gevent", "-c", "4", WORKER_TICK=True, **queues)
+    worker.send("probe.foreign", 1)
+
+    worker.note("job 1")
+    assert ledger.notes(worker.key, "tick") == []
+
+
 def test_log_of_a_quiet_worker_holds_no_errors(start: Any) -> None:
     worker = start("-P", "prefork", "-c", "1", WORKER_TICK=True)
     worker.execute(1)
