@@ -230,9 +230,8 @@ def _token(tree: Branch, position: int) -> Token:
 
 
 def _place(tree: Branch) -> Place:
-    # A rule without tokens, such as an empty list's contents, has no place.
-    meta = tree.meta
-    return (1, 1) if meta.empty else (meta.line, meta.column)
+    # None where it begins with true or false: cel-python drops their place.
+    return tree.meta.line, tree.meta.column
 
 
 def _ends_in_field(node: Path | Select) -> bool:

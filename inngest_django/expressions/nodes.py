@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import ClassVar
 
-Place = tuple[int, int]
+Place = tuple[int | None, int | None]
 Segment = str | int
 
 

@@ -189,6 +189,7 @@ def test_conversions(source: str, expected: object) -> None:
         ("duration(5)", ERROR),
         ('duration("1h") < duration("61m")', True),
         ('duration("1h") + duration("30m")', dt.timedelta(minutes=90)),
+        ('duration("1h") - duration("20m")', dt.timedelta(minutes=40)),
         ('-duration("1h")', dt.timedelta(hours=-1)),
         ('now() - duration("1h")', utc(2026, 1, 31, 8)),
         ('duration("1h") + now()', utc(2026, 1, 31, 10)),

@@ -54,6 +54,7 @@ def test_backslashes_and_brackets_of_the_source() -> None:
     # Closing brackets count, and one too many gives no credit.
     assert is_allowed("'" + ")" * 9 + "(" * 24 + ")" * 9 + "(" * 9 + "'")
     assert not is_allowed("'" + ")" * 9 + "(" * 24 + ")" * 9 + "(" * 10 + "'")
+    assert is_allowed("'" + "(" * 24 + ")" * 24 + "('")
     assert not is_allowed("'" + "[" * 8 + "{" * 8 + "(" * 9 + "'")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from celpy import celparser
 
 from inngest_django import expressions
 from inngest_django.expressions import grammar
@@ -153,6 +154,7 @@ NEEDS = "Fields begin with event, such as event.data.total."
     [
         ("evnt.x", "filter", f'unknown name "evnt". Did you mean event? {NEEDS}'),
         ("asynch.x", "wait", f'unknown name "asynch". Did you mean async? {NEEDS}'),
+        ("asynch.x", "filter", f'unknown name "asynch". {NEEDS}'),
         ("vars.x", "filter", f'unknown name "vars". {NEEDS}'),
         (
             "async.x",
@@ -296,6 +298,25 @@ def test_what_the_parser_finds_too_deep_is_a_limit(monkeypatch: pytest.MonkeyPat
 
     assert (caught.value.kind, caught.value.source) == ("limit", source)
     assert str(caught.value) == f'Expression "{source}": it nests too deeply. Split it.'
+
+
+def test_a_fault_that_the_parser_does_not_place_has_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Parser:
+        def parse(self, _: str) -> None:
+            raise celparser.CELParseError("it is odd")
+
+    monkeypatch.setattr(grammar, "_parser_class", Parser)
+    source = "event.data.not_yet == 'parsed'"
+
+    with pytest.raises(expressions.ExpressionError) as caught:
+        expressions.compile(source, kind="filter")
+
+    assert (caught.value.kind, caught.value.line, caught.value.column) == ("syntax", None, None)
+    assert str(caught.value) == (
+        f'Expression "{source}": it cannot be parsed. Write CEL, such as event.data.total > 100.'
+    )
 
 
 def test_a_long_source_is_cut_in_the_message_and_kept_in_the_error() -> None:

@@ -57,6 +57,14 @@ def test_every_part_counts_its_own_children() -> None:
     ]
 
 
+def test_empty_lists_and_maps_are_where_they_begin() -> None:
+    assert places("[\n  [], {}]") == [
+        ("ListOf", (1, 1)),
+        ("ListOf", (2, 3)),
+        ("MapOf", (2, 7)),
+    ]
+
+
 def test_only_true_and_false_have_no_place() -> None:
     # cel-python's parser drops it; what begins with one has none either.
     assert places("[event.a, true, null]")[1:] == [

@@ -51,6 +51,13 @@ def test_cache_drops_what_was_not_used_longest(
     assert [source for source, _ in programs._programs] == ["3 == 3", "1 == 1"]
 
 
+def test_the_parser_is_loaded_by_the_first_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammar, "_parser_class", None)
+
+    assert expressions.compile("event.data.first == 1", kind="filter")
+    assert grammar._parser_class is not None
+
+
 def test_program_holds_no_parse_tree() -> None:
     program = expressions.compile("event.data.x == 1 && event.data.y", kind="filter")
     seen: set[int] = set()
