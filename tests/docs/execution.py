@@ -96,7 +96,12 @@ def _same_celery_app() -> Iterator[None]:
 
 
 def _forget_tasks(module: str) -> None:
-    """Take away the tasks of an earlier execution of a page, whose names are used again."""
-    tasks = current_app.tasks
-    for name in [name for name, task in tasks.items() if task.run.__module__ == module]:
-        tasks.unregister(name)
+    """Take away the tasks of an earlier execution of a page, whose names are used again.
+
+    ``shared_task`` puts them into every app that is alive, those of other tests too.
+    """
+    for app in _state._get_active_apps():
+        # A copy, because asking an app for its tasks the first time adds some.
+        for name, task in list(app.tasks.items()):
+            if task.run.__module__ == module:
+                app.tasks.unregister(name)
