@@ -289,7 +289,8 @@ REMEDIES: Mapping[str, Remedy] = {
         causes=(
             "The process was killed in the middle: out of memory, a crash of a C extension,"
             " `SIGKILL` after too short a grace period.",
-            "The body ran for over two hours.",
+            "A call took over two hours: in a body, or because the function awaits something"
+            " that is no step and never comes.",
         ),
         actions=(
             "Look at the worker's log and the machine's memory at the times of the attempts.",
@@ -301,12 +302,12 @@ REMEDIES: Mapping[str, Remedy] = {
     "no_progress": Remedy(
         meaning="A call ended without a new step, although the run is not over.",
         causes=(
-            "The function awaits something that is no step and never comes.",
-            "It does not call its steps the same way each time, so that a recorded step is not"
-            " met again and nothing is left to wait for.",
+            "What a step raises to end a call was kept, as a cache of outcomes does, and raised"
+            " again in a later call.",
         ),
         actions=(
-            "Put what varies into a step, and await steps and groups only; then rerun the run.",
+            "Keep no exceptions between calls that are not of the class `Exception`; then rerun"
+            " the run.",
         ),
     ),
 }
