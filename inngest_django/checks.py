@@ -1,16 +1,7 @@
-"""System checks: set-up faults with an id and a remedy. Importing this module registers them.
+"""System checks: faults with an id and a remedy. Importing this module registers them.
 
-====  ==========================================================================
-E001  ``INNGEST`` has an unknown key or a value that cannot be read
-E002  two different registered functions have one id
-E003  a database router splits the app's tables
-E004  ``USE_TZ = False`` with SQLite
-E005  ``INNGEST["DATABASE"]`` names no database
-W001  a function declares options that this version does not enforce yet
-W002  SQLite is too old
-====  ==========================================================================
-
-What the source of functions shows has ids from W010 on; ``source.rules`` lists them.
+``checklist`` says what each id means. What the source of functions shows has ids from W010 on;
+``source.rules`` finds it.
 """
 
 from __future__ import annotations
@@ -25,6 +16,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import connections, models, router
 
 from inngest_django import conf
+from inngest_django.checklist import CHECKS
 from inngest_django.functions import registry
 
 logger = logging.getLogger(__name__)
@@ -48,21 +40,14 @@ NOT_ENFORCED = (
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Report what is wrong with ``INNGEST``."""
-    return [
-        Error(problem, hint="See the settings reference of inngest_django.", id="inngest.E001")
-        for problem in conf.problems()
-    ]
+    return [_message("inngest.E001", problem) for problem in conf.problems()]
 
 
 @register()
 def check_function_ids(**_: Any) -> list[CheckMessage]:
     """Report ids that two different functions have."""
     return [
-        Error(
-            f"Different functions have one id: {duplicate}.",
-            hint="Give each its own fn_id. Importing one function in two places is fine.",
-            id="inngest.E002",
-        )
+        _message("inngest.E002", f"Different functions have one id: {duplicate}.")
         for duplicate in registry.duplicates()
     ]
 
@@ -78,14 +63,10 @@ def check_routers(**_: Any) -> list[CheckMessage]:
         for problem in _routed_elsewhere(model, alias):
             elsewhere.setdefault(problem, []).append(model.__name__)
     return [
-        Error(
-            f"Database routers {problem}: {', '.join(names)}.",
-            hint=(
-                "All tables of inngest_django must be in one database, because a step's outcome"
-                f" is one transaction. Let the routers leave the app label {APP_LABEL!r} to"
-                f' INNGEST["DATABASE"] ({alias!r}).'
-            ),
-            id="inngest.E003",
+        _message(
+            "inngest.E003",
+            f"Database routers {problem}: {', '.join(names)}. All tables of inngest_django must be"
+            " in one database, because a step's outcome is one transaction.",
         )
         for problem, names in sorted(elsewhere.items())
     ]
@@ -114,11 +95,10 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
     if settings.USE_TZ or _vendor() != "sqlite":
         return []
     return [
-        Error(
+        _message(
+            "inngest.E004",
             "USE_TZ is False and the durable functions are in SQLite, which then stores local"
             " times: an hour repeats each autumn.",
-            hint='Set USE_TZ = True, or give INNGEST["DATABASE"] a PostgreSQL database.',
-            id="inngest.E004",
         )
     ]
 
@@ -130,10 +110,9 @@ def check_database(**_: Any) -> list[CheckMessage]:
     if alias not in settings.DATABASES:
         known = ", ".join(sorted(settings.DATABASES))
         return [
-            Error(
-                f'INNGEST["DATABASE"] is {alias!r}, which DATABASES does not have.',
-                hint=f"Name one of: {known}.",
-                id="inngest.E005",
+            _message(
+                "inngest.E005",
+                f'INNGEST["DATABASE"] is {alias!r}, which DATABASES does not have. It has: {known}.',
             )
         ]
     if _vendor() == "sqlite":
@@ -147,10 +126,8 @@ def sqlite_version(version: tuple[int, ...]) -> list[CheckMessage]:
         return []
     shown = ".".join(map(str, version))
     return [
-        Warning(
-            f"SQLite {shown} has no RETURNING; runs cannot make progress on it.",
-            hint="Use SQLite 3.35 or newer, or PostgreSQL.",
-            id="inngest.W002",
+        _message(
+            "inngest.W002", f"SQLite {shown} has no RETURNING; runs cannot make progress on it."
         )
     ]
 
@@ -163,11 +140,10 @@ def check_enforcement(**_: Any) -> list[CheckMessage]:
         names = not_enforced(function.config())
         if names:
             found.append(
-                Warning(
+                _message(
+                    "inngest.W001",
                     f"Function {function_id!r} declares {', '.join(names)}, which this version"
                     " of inngest_django accepts but does not enforce yet.",
-                    hint="The function runs as if they were not declared.",
-                    id="inngest.W001",
                 )
             )
     return found
@@ -185,11 +161,10 @@ def check_source(**_: Any) -> list[CheckMessage]:
     for function_id, function in sorted(registry.all().items()):
         try:
             found += [
-                Warning(
+                _message(
+                    finding.id,
                     finding.message,
-                    hint=finding.remedy,
                     obj=f"{_shown_path(finding.path)}:{finding.line}",
-                    id=finding.id,
                 )
                 for finding in findings(function, library)
             ]
@@ -200,6 +175,11 @@ def check_source(**_: Any) -> list[CheckMessage]:
                 extra={"function_id": function_id},
             )
     return found
+
+
+def _message(check_id: str, text: str, *, obj: object = None) -> CheckMessage:
+    known = CHECKS[check_id]
+    return (Error if known.is_error else Warning)(text, hint=known.hint, obj=obj, id=check_id)
 
 
 def _shown_path(path: str) -> str:

@@ -1,15 +1,4 @@
-"""What is wrong with a function by its source and options, each finding with a remedy.
-
-====  ==========================================================================
-W010  two steps have one literal id
-W011  a step is called in the body of a step
-W012  an event is sent between steps
-W013  a value that differs on each entry is made between steps
-W014  something around a step does not let its unwinding pass
-W015  a cancel rule has no condition
-W016  durations contradict each other
-====  ==========================================================================
-"""
+"""What is wrong with a function by its source and options; ``checklist`` has the remedies."""
 
 from __future__ import annotations
 
@@ -41,7 +30,6 @@ class Finding:
     path: str
     line: int
     message: str
-    remedy: str
 
 
 def findings(function: Function, library: Library) -> list[Finding]:
@@ -62,26 +50,24 @@ class _Report:
         self.function = function
         self._text = text
 
-    def at(self, node: Any, id_: str, message: str, remedy: str) -> Iterator[Finding]:
+    def at(self, node: Any, id_: str, message: str) -> Iterator[Finding]:
         """Yield a finding about a place in the source."""
         last = node.end_lineno or node.lineno
         if isinstance(node, ast.ExceptHandler):
             last = node.lineno
-        yield from self._made(node.lineno, (node.lineno, last), id_, message, remedy)
+        yield from self._made(node.lineno, (node.lineno, last), id_, message)
 
-    def about(self, id_: str, message: str, remedy: str) -> Iterator[Finding]:
+    def about(self, id_: str, message: str) -> Iterator[Finding]:
         """Yield a finding about the function's options."""
         head = self._text.head
-        yield from self._made(head[0], head, id_, message, remedy)
+        yield from self._made(head[0], head, id_, message)
 
-    def _made(
-        self, line: int, lines: tuple[int, int], id_: str, message: str, remedy: str
-    ) -> Iterator[Finding]:
+    def _made(self, line: int, lines: tuple[int, int], id_: str, message: str) -> Iterator[Finding]:
         file = self._text.file
         check = id_.rpartition(".")[2]
         if not (file.is_allowed(check, *lines) or file.is_allowed(check, *self._text.head)):
             about = f"Function {self.function.id!r} {message}"
-            yield Finding(id_, file.path, line, about, remedy)
+            yield Finding(id_, file.path, line, about)
 
 
 def _duplicates(walked: Walked, report: _Report) -> Iterator[Finding]:
@@ -102,7 +88,6 @@ def _duplicates(walked: Walked, report: _Report) -> Iterator[Finding]:
                 "inngest.W010",
                 f'calls two steps "{name}", here and in line {first.place.node.lineno}. They are'
                 " told apart by their order only, which a change of the code can turn round.",
-                "Give each step an id of its own.",
             )
 
 
@@ -116,7 +101,6 @@ def _nested(walked: Walked, report: _Report) -> Iterator[Finding]:
             place.node,
             "inngest.W011",
             "calls a step in the body of another step, which fails with step_nested.",
-            "Call the inner step before or after, and pass its result on.",
         )
 
 
@@ -126,7 +110,6 @@ def _sends(walked: Walked, report: _Report) -> Iterator[Finding]:
             place.node,
             "inngest.W012",
             "sends an event outside a step: it is sent again on every entry.",
-            "Use ctx.step.send_event(id, event), or send in the body of a step.",
         )
 
 
@@ -137,7 +120,6 @@ def _changing(walked: Walked, report: _Report) -> Iterator[Finding]:
             "inngest.W013",
             f"calls {ast.unparse(place.node.func)}() between steps, which gives another"
             " value on every entry.",
-            'Make the value in a step, such as ctx.step.run("now", ...); there it is stored.',
         )
 
 
@@ -157,7 +139,6 @@ def _traps(walked: Walked, report: _Report) -> Iterator[Finding]:
             "inngest.W014",
             f"has {_trap(place.node)} around a step. A step that is not done yet leaves the"
             " function by a BaseException, which must pass.",
-            "Catch Exception instead, or raise again at the end of the handler.",
         )
 
 
@@ -182,7 +163,6 @@ def _rules_without_condition(_: Walked, report: _Report) -> Iterator[Finding]:
                 "inngest.W015",
                 f"has a cancel rule for {rule.event!r} without a condition: one such event"
                 " cancels all runs of the function.",
-                'Add if_exp="event.data.id == async.data.id", with what they have in common.',
             )
 
 
@@ -195,7 +175,6 @@ def _contradictions(walked: Walked, report: _Report) -> Iterator[Finding]:
                 "inngest.W016",
                 f"has a debounce timeout of {format_duration(longest)}, shorter than its period"
                 f" of {format_duration(period)}, so that the period never counts.",
-                "Make the timeout longer than the period.",
             )
     finish = None if timeouts is None else _duration(timeouts.finish)
     if finish is not None:
@@ -220,7 +199,6 @@ def _over(walked: Walked, report: _Report, finish: dt.timedelta) -> Iterator[Fin
                 "inngest.W016",
                 f'pauses in step "{step.name}" until {format_duration(longest)} have passed, but'
                 f" timeouts.finish cancels the run after {format_duration(finish)}.",
-                "Make timeouts.finish longer, or the pause shorter.",
             )
 
 

@@ -116,7 +116,7 @@ def test_times_without_zone_on_sqlite_are_an_error(settings: Any) -> None:
 def test_unknown_database_is_an_error(settings: Any) -> None:
     settings.INNGEST = {"DATABASE": "durable"}
 
-    assert "Name one of: default." in found()["inngest.E005"][0]
+    assert "It has: default." in found()["inngest.E005"][0]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from inngest_django import django as django_module
 from inngest_django.admin import actions
 from inngest_django.api import ingest as api_ingest
 from inngest_django.api import runs as api_runs
+from inngest_django.checklist import CHECKS
 from inngest_django.engine import ingest, retries
 from inngest_django.experimental import mocked
 from inngest_django.expressions import guards, lowering
@@ -234,15 +235,17 @@ def test_http_page_has_exactly_the_addresses() -> None:
     assert documented == mounted
 
 
-def test_checks_page_has_exactly_the_ids() -> None:
-    sources = [PACKAGE / "checks.py", PACKAGE / "source/rules.py"]
-    written = {
-        check
-        for source in sources
-        for check in re.findall(r'"(inngest\.[EW]\d{3})"', source.read_text())
+def test_checks_page_has_exactly_the_ids_that_are_reported() -> None:
+    reported = {
+        path.name: set(re.findall(r'"(inngest\.[EW]\d{3})"', path.read_text()))
+        for path in (PACKAGE / "checks.py", PACKAGE / "source/rules.py")
     }
 
-    assert _first_cells(page("reference/system-checks.md").text) == written
+    assert _first_cells(page("reference/system-checks.md").text) == set.union(*reported.values())
+    assert reported["rules.py"] == {name for name, one in CHECKS.items() if one.reads_source}
+    assert {name for name, one in CHECKS.items() if one.is_error} == {
+        name for name in CHECKS if name.startswith("inngest.E")
+    }
 
 
 @pytest.mark.parametrize(
