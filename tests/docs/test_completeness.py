@@ -11,10 +11,9 @@ import pytest
 from django.apps import apps
 from django.core.management import load_command_class
 from django.test import override_settings
-from django.urls import URLPattern
 
 import inngest_django
-from inngest_django import conf, experimental, signals, testing, urls
+from inngest_django import conf, experimental, signals, testing
 from inngest_django import django as django_module
 from inngest_django.admin import actions
 from inngest_django.api import ingest as api_ingest
@@ -219,20 +218,6 @@ def test_api_page_names_step_methods_and_context_attributes_that_exist() -> None
         assert methods | {"idempotency_key"} == public
     for cls in (inngest_django.Context, inngest_django.ContextSync):
         assert _first_cells(contexts) == set(cls.__dataclass_fields__)
-
-
-def test_http_page_has_exactly_the_addresses() -> None:
-    documented = {
-        (re.sub(r"<\w+>", "<>", address.split(" ")[1]), name)
-        for address, name in re.findall(
-            r"^\| `([A-Z]+ [^`]+)` \| `([^`]+)`", page("reference/http-api.md").text, re.MULTILINE
-        )
-    }
-
-    patterns = [pattern for pattern in urls.urlpatterns if isinstance(pattern, URLPattern)]
-    mounted = {(re.sub(r"<[^>]+>", "<>", str(p.pattern)), p.name) for p in patterns}
-
-    assert documented == mounted
 
 
 def test_checks_page_has_exactly_the_ids_that_are_reported() -> None:
