@@ -327,6 +327,19 @@ def test_each_promise_is_marked_proven_or_not_yet() -> None:
 # Comparison ----------------------------------------------------------------------------
 
 
+def test_every_cell_at_a_glance_has_a_source() -> None:
+    text = page("explanation/comparison.md").section("At a glance")
+    [_, ours, *others] = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith("| ---")
+    ]
+
+    assert len(others) == 9
+    assert all("](" in cell for cell in ours[1:])
+    assert [cell for row in others for cell in row[1:] if "](https://" not in cell] == []
+
+
 def test_what_is_said_of_other_systems_has_a_source() -> None:
     comparison = page("explanation/comparison.md")
     systems = re.findall(r"^## (.+)$", comparison.text, re.MULTILINE)[1:-1]
