@@ -120,10 +120,11 @@ def tried(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _try(folder: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
+def _try(folder: Path, names: list[str], at_once: int = 1) -> subprocess.CompletedProcess[str]:
     wanted = {"names": [f"mutated.{name}" for name in names], "killers": {}}
     (folder / "wanted.json").write_text(json.dumps(wanted))
     arguments = ["-p", "tests.mutation.forks", "--mutants", str(folder), "--capture=sys"]
+    arguments += ["--mutants-at-once", str(at_once)]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:django", "-p", "no:randomly", *arguments],
         cwd=folder,
@@ -134,10 +135,11 @@ def _try(folder: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_each_mutant_gets_the_tests_that_reach_it(tried: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_each_mutant_gets_the_tests_that_reach_it(tried: Path, at_once: int) -> None:
     names = [*(f"x_double__mutmut_{n}" for n in (1, 2, 3, 4)), "x_unreached__mutmut_1"]
 
-    done = _try(tried, names)
+    done = _try(tried, names, at_once)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 of 5: 1 killed, 1 no tests, 1 survived, 1 timeout, 1 unclear" in done.stderr
