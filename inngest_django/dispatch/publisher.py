@@ -99,6 +99,23 @@ class CeleryPublisher:
         """Ask for the next turn of a pruning; False when the broker could not be reached."""
         return self._send([Message(tasks.PRUNE, (number,), conf.get().CONTROL_QUEUE)])
 
+    def waiting(self, queue: str) -> int:
+        """Return how many messages wait in a queue for a worker; 0 when that is not known."""
+        app = self._app or current_app
+        if app.conf.task_always_eager or not self._breaker.allows():
+            return 0
+        for producer in self._idle.take():
+            try:
+                count = _depth(producer.connection, queue)
+            except Exception:
+                # Whatever ails it, the next publish finds out.
+                logger.debug("asking for a queue's depth failed", exc_info=True)
+                _close(producer)
+                return 0
+            self._idle.give_back(producer)
+            return count
+        return 0
+
     def close(self) -> None:
         """Close the held connections; the next publish opens another."""
         for producer in self._idle.take_all():
@@ -227,6 +244,17 @@ def _check_alive(connection: Any) -> None:
     poll.register(transport.sock, select.POLLIN)
     if poll.poll(0):
         connection.drain_events(timeout=0.01)
+
+
+def _depth(connection: Any, queue: str) -> int:
+    """Return how many messages of a queue no worker has fetched yet."""
+    _check_alive(connection)
+    # The broker closes the channel when there is no such queue.
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except connection.channel_errors:
+            return 0
 
 
 def _close(producer: Any) -> None:

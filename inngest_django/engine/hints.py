@@ -34,6 +34,9 @@ class Publisher(Protocol):
     def prune(self, number: int) -> bool:
         """Ask for the next turn of a pruning; False when the broker could not be reached."""
 
+    def waiting(self, queue: str) -> int:
+        """Return how many messages wait in a queue for a worker; 0 when that is not known."""
+
 
 class _Nobody:
     """Stands in until a publisher is installed: the tick then does all the work."""
@@ -46,6 +49,9 @@ class _Nobody:
 
     def prune(self, number: int) -> bool:  # noqa: ARG002 - the interface
         return True
+
+    def waiting(self, queue: str) -> int:  # noqa: ARG002 - the interface
+        return 0
 
 
 _publisher: Publisher = _Nobody()
@@ -71,6 +77,11 @@ def route() -> bool:
 def prune(number: int) -> bool:
     """Ask for the next turn of a pruning at once."""
     return _publisher.prune(number)
+
+
+def waiting(queue: str) -> int:
+    """Return how many messages wait in a queue for a worker; 0 when that is not known."""
+    return _publisher.waiting(queue)
 
 
 def execute_after_commit(hints: Sequence[JobHint]) -> None:

@@ -91,7 +91,11 @@ class _Renewer:
                 if started - lease.taken < BODY_LIMIT
             }
         # Young leases outlive the next round; most bodies end before their first renewal.
-        due = [t for t, lease in wanted.items() if started - lease.renewed > lease.ttl / 5]
+        due = {
+            token: lease.job_id
+            for token, lease in wanted.items()
+            if started - lease.renewed > lease.ttl / 5
+        }
         if not due:
             return
         try:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 
 from inngest_django import conf
 from inngest_django.engine import crash_points, hints, hot_path, leases, sync, transactions
 from inngest_django.engine.hints import JobHint
+from inngest_django.engine.hot_path import DueJob
 from inngest_django.models import Event, Pulse
 
 BATCH = 500
 _MAX_BATCHES = 10
 _OVERDUE_TICKS = 3
+# Of the hints for which a backlog is the likelier reason than a loss, so many go out again
+# with each tick, those first that came to nothing so often.
+_UNLIKELY = 50
+_OFTEN = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +38,10 @@ def tick() -> TickReport:
     """
     crash_points.reach("tick.start")
     now = _beat_pulse()
-    lookahead = hot_path.lookahead().total_seconds()
     hinted, published = 0, True
     for _ in range(_MAX_BATCHES):
-        due = transactions.retrying(lambda: hot_path.take_due(lookahead=lookahead, limit=BATCH))
+        taken = transactions.retrying(lambda: hot_path.take_due(limit=BATCH))
+        due = _without_those_on_their_way(taken)
         hinted += len(due)
         crash_points.reach("tick.taken")
         published = hints.execute(
@@ -49,13 +55,34 @@ def tick() -> TickReport:
             # A failed broker is tried again soon; the back-off is for lost messages.
             hot_path.hint_again([job.id for job in due], in_seconds=1.0)
             break
-        if len(due) < BATCH:
+        if len(taken) < BATCH:
             break
     unrouted = _has_unrouted()
     if unrouted:
         published = hints.route() and published
     sync.touch()
     return TickReport(hinted=hinted, asked_for_routing=unrouted, was_published=published)
+
+
+def _without_those_on_their_way(taken: Sequence[DueJob]) -> list[DueJob]:
+    """Leave out what was hinted for already and is likely to be waiting in its queue.
+
+    A backlog would double its messages otherwise. Messages are taken first in, first out:
+    when n wait in a queue, what was hinted for longest ago and exceeds that number is lost.
+    The queue may be full of something else, so that some go out whatever it says.
+    """
+    again: dict[str, list[DueJob]] = {}
+    due = []
+    for job in taken:
+        if job.repeats:
+            again.setdefault(conf.get().queue_for(job.function_id), []).append(job)
+        else:
+            due.append(job)
+    for queue, jobs in again.items():
+        jobs.sort(key=lambda job: (-job.repeats, job.due_at))
+        often = sum(job.repeats >= _OFTEN for job in jobs)
+        due += jobs[: max(len(jobs) - hints.waiting(queue), min(often, _UNLIKELY))]
+    return due
 
 
 def _has_unrouted() -> bool:

@@ -51,12 +51,8 @@ class Job(models.Model):
         indexes = [
             # The tick: what is due for a hint, oldest first.
             models.Index(fields=["next_hint_at"], name="inngest_job_hint"),
-            # Renewal: the leases of one worker.
-            models.Index(
-                fields=["lease_token"],
-                name="inngest_job_lease",
-                condition=models.Q(lease_token__isnull=False),
-            ),
+            # No column that a lease writes: the row then stays in its page, and no index of
+            # the table learns of it.
         ]
 
     def __str__(self) -> str:

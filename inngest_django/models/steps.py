@@ -44,6 +44,10 @@ class Step(models.Model):
             # Also serves the load: all steps of a run.
             models.UniqueConstraint(fields=["run", "hashed_id"], name="inngest_step_once")
         ]
+        indexes = [
+            # The join: whether a race goes on in a run.
+            models.Index(fields=["run"], name="inngest_step_race", condition=models.Q(mode="race"))
+        ]
 
     def __str__(self) -> str:
         return f"{self.name}:{self.index}" if self.index else self.name

@@ -43,6 +43,10 @@ class Silence:
         """Take a message about pruning."""
         return True
 
+    def waiting(self, queue: str) -> int:  # noqa: ARG002 - the protocol
+        """Return that none waits."""
+        return 0
+
 
 class Worker:
     """Does due work in the order of its times.

@@ -55,6 +55,9 @@ class Publisher:
     def prune(self, number: int) -> bool:
         return True
 
+    def waiting(self, queue: str) -> int:
+        return 0
+
 
 def test_a_process_reads_what_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = handover(tmp_path)

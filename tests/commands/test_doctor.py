@@ -125,6 +125,9 @@ def test_unreachable_broker_is_found(manage: Manage) -> None:
         def prune(self, number: int) -> bool:
             return False
 
+        def waiting(self, queue: str) -> int:
+            return 0
+
     previous = hints.install(Unreachable())
     try:
         result = manage("inngest_doctor", "--json")

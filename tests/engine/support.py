@@ -42,6 +42,9 @@ class Engine:
         self.prunings.append(number)
         return True
 
+    def waiting(self, queue: str) -> int:
+        return len(self.jobs)
+
     # The test's side.
     def send(self, name: str, data: dict[str, Any] | None = None, **fields: Any) -> str:
         [event_id] = self.client.send_sync(IncomingEvent(name=name, data=data or {}, **fields))

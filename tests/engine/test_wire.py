@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -389,3 +390,53 @@ def test_names_that_open_waits_have_are_found_and_no_others(
     # The one for "test/b" is over; before, between and behind the others there are none.
     names = ("test/a", "test/b", "test/c", "test/d", "test/d2", "test/e")
     assert [name for name in names if ask(name)] == ["test/d"]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("is_checkpointed", [False, True])
+def test_plans_made_while_tables_are_empty_read_nobody_elses_rows(
+    running: Engine, client: Inngest, is_checkpointed: bool
+) -> None:
+    """A plan is kept for as long as the connection: by then a million runs may be live."""
+
+    @client.create_function(fn_id="f", trigger=TRIGGER, checkpointing=is_checkpointed)
+    def f(ctx: Any) -> Any:
+        for number in range(8):
+            ctx.step.run(f"step-{number}", lambda: None)
+        ctx.group.parallel(
+            tuple(partial(ctx.step.run, f"branch-{n}", lambda: None) for n in range(8))
+        )
+
+    with registry.only([f]), connection.cursor() as cursor:
+        # As new: what was here before left no statistics.
+        cursor.execute("TRUNCATE inngest_run, inngest_event, inngest_job, inngest_wait CASCADE")
+        for _ in range(8):
+            assert running.start("test/started").status == "completed"
+        cursor.execute(
+            "SELECT name, cardinality(parameter_types), statement FROM pg_prepared_statements"
+            " WHERE generic_plans > 0 AND statement ~ 'inngest_'"
+            if connection.pg_version >= 140000
+            else "SELECT name, cardinality(parameter_types), statement"
+            " FROM pg_prepared_statements WHERE statement ~ 'inngest_'"
+        )
+        found = cursor.fetchall()
+        assert len(found) >= 8
+        for name, count, statement in found:
+            arguments = ", ".join(["NULL"] * count)
+            cursor.execute("SET plan_cache_mode = force_generic_plan")
+            cursor.execute(
+                f"EXPLAIN (FORMAT JSON) EXECUTE {name}" + (f"({arguments})" if count else "")
+            )
+            [[[plan]]] = cursor.fetchall()
+            for node in _nodes(plan["Plan"]):
+                if node.get("Relation Name") in LARGE and "Scan" in node["Node Type"]:
+                    assert "Index Cond" in node, f"{statement}\n{node}"
+
+
+LARGE = {"inngest_run", "inngest_job", "inngest_wait", "inngest_step"}
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)

@@ -98,6 +98,9 @@ class _Tripling:
     def prune(self, number: int) -> bool:
         return self._inner.prune(number)
 
+    def waiting(self, queue: str) -> int:
+        return self._inner.waiting(queue)
+
 
 class _Late:
     """A broker that forgets what order is, and delivers each message ten times."""
@@ -117,6 +120,9 @@ class _Late:
 
     def prune(self, number: int) -> bool:
         return self._inner.prune(number)
+
+    def waiting(self, queue: str) -> int:
+        return self._inner.waiting(queue)
 
     @staticmethod
     def _later(publish: Callable[..., bool], *arguments: object) -> None:

@@ -96,6 +96,9 @@ class Stage:
     def prune(self, number: int) -> bool:
         raise NotImplementedError("no schedule prunes")
 
+    def waiting(self, queue: str) -> int:
+        return len(self.simulation.messages)
+
     def _on_thread(self) -> None:
         connections[ALIAS] = self.database
 

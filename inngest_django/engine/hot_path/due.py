@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from inngest_django.engine import transactions
-from inngest_django.engine.hot_path.moments import now_plus
+from inngest_django.engine.hot_path.moments import HINT_GRACE, lookahead, now_plus
 from inngest_django.engine.hot_path.rows import DueJob
 
 
-def take_due(*, lookahead: float, limit: int) -> list[DueJob]:
+def take_due(*, limit: int) -> list[DueJob]:
     """Return jobs whose hint is due soon, pushing their next hint back, oldest first.
 
-    ORM form: ``Job.objects.filter(next_hint_at__lte=…).order_by("next_hint_at")
-    .select_for_update(skip_locked=True)[:limit]`` and an update. Several ticks at once share
-    the work. The wait before hinting again doubles, to at most 15 s.
+    ORM form: ``Job.objects.filter(next_hint_at__lte=…).exclude(leased_until__gt=…)
+    .order_by("next_hint_at").select_for_update(skip_locked=True)[:limit]`` and an update.
+    Several ticks at once share the work. The wait before hinting again doubles, to at most
+    15 s. A leased job keeps its place and is passed over until the lease has expired: a lease
+    that moved it would write to every index of the table.
     """
-    now = transactions.now_sql()
+    now, soon = transactions.now_sql(), now_plus(lookahead().total_seconds())
     if transactions.is_postgresql():
         again = (
             f"greatest(available_at, coalesce(leased_until, available_at), {now})"
@@ -33,21 +36,27 @@ def take_due(*, lookahead: float, limit: int) -> list[DueJob]:
     with transactions.write() as cursor:
         cursor.execute(
             f"UPDATE inngest_job SET next_hint_at = {again}, hint_count = hint_count + 1"
-            f" WHERE id IN (SELECT id FROM inngest_job WHERE next_hint_at <= {now_plus(lookahead)}"
-            f" ORDER BY next_hint_at LIMIT %s {lock})"
-            " RETURNING id, function_id, available_at, leased_until",
+            f" WHERE id IN (SELECT id FROM inngest_job WHERE next_hint_at <= {soon}"
+            f" AND (leased_until IS NULL OR leased_until <= {soon}) ORDER BY next_hint_at LIMIT %s {lock})"
+            f" RETURNING id, function_id, available_at, leased_until, hint_count, {now}",
             (limit,),
         )
-        return [
-            DueJob(
-                row[0],
-                row[1],
-                max(transactions.as_moment(row[2]), transactions.as_moment(row[3]))
-                if row[3]
-                else transactions.as_moment(row[2]),
-            )
-            for row in cursor.fetchall()
-        ]
+        return [_due_job(*row) for row in cursor.fetchall()]
+
+
+def _due_job(
+    job_id: int, function_id: str, available_at: Any, leased_until: Any, count: int, now: Any
+) -> DueJob:
+    """Return a job, whose hint is its ``count``-th by the tick."""
+    due_at = transactions.as_moment(available_at)
+    if leased_until is not None:
+        # Its worker was lost, and whatever message there was.
+        return DueJob(
+            job_id, function_id, max(due_at, transactions.as_moment(leased_until)), repeats=0
+        )
+    # The writer of a job hints for it when it is due soon, and trusts that for a while.
+    was_hinted = transactions.as_moment(now) - due_at >= HINT_GRACE - lookahead()
+    return DueJob(job_id, function_id, due_at, repeats=count if was_hinted else count - 1)
 
 
 def hint_again(job_ids: Iterable[int], *, in_seconds: float) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
-from inngest_django.engine.hot_path.leasing import LIVE
+from inngest_django.engine.hot_path.leasing import OF_LIVE_RUN
 from inngest_django.engine.hot_path.moments import HINT_GRACE, now_plus
+from inngest_django.engine.hot_path.plans import by_no_index
 from inngest_django.engine.hot_path.prepared import Rows
 from inngest_django.engine.hot_path.rows import Leased, NewStep
 from inngest_django.engine.hot_path.settling import (
     INSERT_STEP,
+    RACING,
     REUSE_STEP,
     STEP_VALUES,
     step_values,
@@ -31,10 +33,7 @@ _BUMP = (
     " coalesce((SELECT last_seq FROM inngest_counter WHERE id = 1), 0)"
     " FROM held WHERE inngest_run.id = held.run_id RETURNING inngest_run.id, revision"
 )
-_OF_LIVE_RUN = (
-    "id = %s AND lease_token = %s AND EXISTS"
-    f" (SELECT 1 FROM inngest_run r WHERE r.id = run_id AND r.status IN ({LIVE}))"
-)
+_HELD = f"id = %s AND lease_token = %s AND {OF_LIVE_RUN}"
 
 
 def can_exchange() -> bool:
@@ -63,7 +62,7 @@ def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int, int] | No
     started, started_params = _started(step)
     rows = _exchange(
         leased,
-        f"WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD}"
         f" RETURNING run_id, function_id), bumped AS ({_BUMP}), step AS ({INSERT_STEP}"
         f" SELECT bumped.id, {STEP_VALUES}, bumped.revision, {started}, {now} FROM bumped"
         f" {REUSE_STEP} RETURNING id), job AS (INSERT INTO inngest_job (run_id, step_id, kind,"
@@ -91,7 +90,7 @@ def record_and_go_on(leased: Leased, step: NewStep, *, ttl: float) -> tuple[int,
     rows = _exchange(
         leased,
         f"WITH held AS (UPDATE inngest_job SET leased_until = {until},"
-        f" next_hint_at = {until}, attempt = 0, loss_count = 0 WHERE {_OF_LIVE_RUN}"
+        f" attempt = 0, loss_count = 0 WHERE {_HELD}"
         f" RETURNING run_id), bumped AS ({_BUMP}), step AS ({INSERT_STEP}"
         f" SELECT bumped.id, {STEP_VALUES}, bumped.revision, {started}, {now} FROM bumped"
         f" {REUSE_STEP} RETURNING id) SELECT bumped.revision, (SELECT id FROM step) FROM bumped",
@@ -116,9 +115,9 @@ def settle_and_join(
     now = transactions.now_sql()
     rows = _exchange(
         leased,
-        f"WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN} AND EXISTS"
-        " (SELECT 1 FROM inngest_step s WHERE s.id = step_id"
-        " AND s.status IN ('planned', 'running', 'waiting'))"
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD} AND"
+        " (SELECT s.status FROM inngest_step s WHERE s.id = step_id)"
+        " IN ('planned', 'running', 'waiting')"
         " RETURNING id, run_id, step_id, function_id),"
         f" bumped AS ({_BUMP}), settled AS (UPDATE inngest_step SET status = %s, output = %s,"
         f" error = %s, revision = bumped.revision, ended_at = {now} FROM held, bumped"
@@ -130,8 +129,7 @@ def settle_and_join(
         f" NULL::timestamptz, '', false, 0, 0, {now_plus(HINT_GRACE.total_seconds())}, 0, ''"
         " FROM held, settled WHERE settled.mode = 'race' OR NOT EXISTS (SELECT 1 FROM"
         " inngest_job o WHERE o.run_id = held.run_id AND o.kind <> 'enter' AND o.id <> held.id)"
-        " OR EXISTS (SELECT 1 FROM inngest_job o JOIN inngest_step s ON s.id = o.step_id"
-        " WHERE o.run_id = held.run_id AND o.id <> held.id AND s.mode = 'race')"
+        f" OR EXISTS ({RACING.format(run='held.run_id')} AND s.id <> held.step_id)"
         " ON CONFLICT DO NOTHING RETURNING id)"
         " SELECT (SELECT id FROM job), bumped.revision FROM bumped, settled",
         (leased.job_id, leased.token, status, output, error),
@@ -158,11 +156,12 @@ def complete_run(
     now = transactions.now_sql()
     rows = _exchange(
         leased,
-        f"WITH held AS (DELETE FROM inngest_job WHERE {_OF_LIVE_RUN}"
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD}"
         " AND NOT EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = inngest_job.run_id"
         " AND o.id <> inngest_job.id)"
-        " AND NOT EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = inngest_job.run_id"
-        " AND w.status = 'open') RETURNING run_id),"
+        # Counted: of what need not exist the planner may make a join that reads all waits.
+        " AND (SELECT count(*) FROM inngest_wait w WHERE w.run_id = inngest_job.run_id"
+        f" AND {by_no_index('w.status')} = 'open') = 0 RETURNING run_id),"
         " ended AS (UPDATE inngest_run SET status = 'completed', output = %s, reason = '',"
         f" ended_at = {now} FROM held WHERE inngest_run.id = held.run_id"
         " RETURNING inngest_run.id),"

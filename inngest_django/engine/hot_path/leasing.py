@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from inngest_django import conf
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import now_plus
+from inngest_django.engine.hot_path.plans import by_no_index
 from inngest_django.engine.hot_path.prepared import Rows, Statement
 from inngest_django.engine.hot_path.rows import EventRow, Leased, StepRow
 from inngest_django.engine.hot_path.settling import begin_statement, begin_step
@@ -21,16 +22,19 @@ _OPS = {op.value: op for op in OpKind}
 _STATUSES = {status.value: status for status in StepStatus}
 
 LIVE = ", ".join(f"'{status}'" for status in sorted(RUN_LIVE))
+# Of a job's row. A look at one row by its id, which a join on the status would not be: planned
+# while there are few runs, it reads all that are live.
+OF_LIVE_RUN = f"(SELECT r.status FROM inngest_run r WHERE r.id = run_id) IN ({LIVE})"
 
 _LEASE = """
 UPDATE inngest_job SET
   lease_token = %s, leased_until = {until}, lease_owner = %s, is_draining = %s,
-  next_hint_at = {until}, hint_count = 0,
+  hint_count = 0,
   note = CASE WHEN {charged} = 1 THEN 'lost' ELSE '' END,
   loss_count = loss_count + {charged}, free_loss_count = free_loss_count + {free},
   attempt = attempt + CASE WHEN kind = 'step' THEN {charged} ELSE 0 END
 WHERE id = %s AND available_at <= {now} AND (lease_token IS NULL OR leased_until <= {now})
-  AND EXISTS (SELECT 1 FROM inngest_run r WHERE r.id = run_id AND r.status IN ({live}))
+  AND {of_live_run}
 RETURNING id, kind, step_id, run_id, function_id, attempt, loss_count, note
 """
 _CHARGED = (
@@ -45,10 +49,10 @@ _LOAD = """
 SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count, j.note,
   r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
   EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
-  EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND w.status = 'open'),
+  EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
   e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}
 FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
-WHERE r.status IN ({live}) {only}
+{only}
 """
 
 
@@ -57,12 +61,15 @@ def _lease_texts(postgresql: bool) -> tuple[str, str]:
     charged = _CHARGED.format(max_free=MAX_FREE_LOSSES)
     free = _FREE.format(max_free=MAX_FREE_LOSSES)
     lease = _LEASE.format(
-        until="{until}", now="{now}", charged=charged, free=free, live=LIVE
+        until="{until}", now="{now}", charged=charged, free=free, of_live_run=OF_LIVE_RUN
     ).strip()
+    status = by_no_index("w.status")
     if postgresql:
-        load = _LOAD.format(now="{now}", leased="leased", live=LIVE, only="")
+        load = _LOAD.format(now="{now}", leased="leased", status=status, only="")
         return f"WITH leased AS ({lease}) {load}", ""
-    return lease, _LOAD.format(now="{now}", leased="inngest_job", live=LIVE, only="AND j.id = %s")
+    return lease, _LOAD.format(
+        now="{now}", leased="inngest_job", status=status, only="WHERE j.id = %s"
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -180,20 +187,27 @@ def due_in(job_id: int) -> tuple[str, float] | None:
     return row[0], (transactions.as_moment(row[1]) - now).total_seconds()
 
 
-def renew(tokens: Sequence[int], ttl: float | None = None) -> list[int]:
+def renew(leases: Mapping[int, int], ttl: float | None = None) -> list[int]:
     """Extend leases; rows that somebody is just reporting are skipped, not waited for.
 
-    ORM form: ``Job.objects.filter(lease_token__in=tokens).update(leased_until=…)``.
+    ORM form: ``Job.objects.filter(id__in=ids, lease_token__in=tokens).update(leased_until=…)``.
+
+    Args:
+        leases: The job of each token. Found by the jobs' ids, because an index on tokens
+            would cost every lease an entry in each of the table's indexes.
+
+    Returns:
+        The tokens that still hold.
     """
     until = now_plus(ttl or conf.get().LEASE_TTL.total_seconds())
-    places = transactions.in_list(len(tokens))
+    places = transactions.in_list(len(leases))
     lock = "FOR UPDATE SKIP LOCKED" if transactions.is_postgresql() else ""
     with transactions.write() as cursor:
         cursor.execute(
-            f"UPDATE inngest_job SET leased_until = {until}, next_hint_at = {until}"
-            f" WHERE id IN (SELECT id FROM inngest_job WHERE lease_token IN ({places})"
-            f" ORDER BY id {lock}) RETURNING lease_token",
-            tuple(tokens),
+            f"UPDATE inngest_job SET leased_until = {until}"
+            f" WHERE id IN (SELECT id FROM inngest_job WHERE id IN ({places})"
+            f" AND lease_token IN ({places}) ORDER BY id {lock}) RETURNING lease_token",
+            (*leases.values(), *leases),
         )
         return [row[0] for row in cursor.fetchall()]
 

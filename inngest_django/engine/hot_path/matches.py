@@ -11,6 +11,7 @@ from inngest_django.engine.hot_path.moments import HINT_GRACE, now_plus
 from inngest_django.engine.hot_path.plans import BY_INDEX
 from inngest_django.engine.hot_path.prepared import Rows
 from inngest_django.engine.hot_path.rows import OpenWait, SettledWait, WaitMatch
+from inngest_django.engine.hot_path.settling import RACING
 from inngest_django.serialization import loads
 
 _KEYS = 500  # In one statement.
@@ -109,9 +110,7 @@ _SETTLE = (
     " {hint_at}, 0, '' FROM settled n WHERE n.mode = 'race' OR NOT EXISTS"
     " (SELECT 1 FROM inngest_job o WHERE o.run_id = n.run_id AND o.kind <> 'enter'"
     " AND o.id NOT IN (SELECT job_id FROM settled)) OR EXISTS"
-    " (SELECT 1 FROM inngest_job o JOIN inngest_step s ON s.id = o.step_id"
-    " WHERE o.run_id = n.run_id AND s.mode = 'race'"
-    " AND o.id NOT IN (SELECT job_id FROM settled))"
+    " ({racing} AND s.id NOT IN (SELECT id FROM settled))"
     " ON CONFLICT DO NOTHING RETURNING id, run_id)"
     " SELECT n.run_id, n.id, n.name, n.function_id, entry.id"
     " FROM settled n LEFT JOIN entry ON entry.run_id = n.run_id"
@@ -141,7 +140,12 @@ def settle_matches(
         (_LOCK_RUNS, (sorted({match.run_id for match in matches}),)),
         (_LOCK_JOBS, ([match.step_id for match in matches],)),
         (
-            _SETTLE.format(now=now, live=LIVE, hint_at=now_plus(HINT_GRACE.total_seconds())),
+            _SETTLE.format(
+                now=now,
+                live=LIVE,
+                hint_at=now_plus(HINT_GRACE.total_seconds()),
+                racing=RACING.format(run="n.run_id"),
+            ),
             (
                 list(outputs),
                 list(outputs.values()),

@@ -99,11 +99,16 @@ class LockedRun:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DueJob:
-    """A job that the tick gives a hint for."""
+    """A job that the tick gives a hint for.
+
+    Attributes:
+        repeats: How many hints it had that came to nothing, as far as that can be told.
+    """
 
     id: int
     function_id: str
     due_at: dt.datetime
+    repeats: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ REUSE_STEP = (
     " revision = excluded.revision, started_at = excluded.started_at,"
     " ended_at = excluded.ended_at WHERE inngest_step.status = 'cancelled'"
 )
+# The open steps of a run that were planned in this mode, by an index that holds no others.
+RACING = (
+    "SELECT 1 FROM inngest_step s WHERE s.run_id = {run} AND s.mode = 'race'"
+    " AND s.status IN ('planned', 'running', 'waiting')"
+)
 
 
 def step_values(step: NewStep) -> tuple[Any, ...]:
@@ -111,11 +116,10 @@ def keep_lease(cursor: Any, job_id: int, token: int, *, leased_until: dt.datetim
 
     ORM form: ``Job.objects.filter(pk, lease_token=token).update(leased_until=…, attempt=0)``.
     """
-    until = as_param(leased_until)
     cursor.execute(
-        "UPDATE inngest_job SET leased_until = %s, next_hint_at = %s, attempt = 0,"
-        " loss_count = 0 WHERE id = %s AND lease_token = %s",
-        (until, until, job_id, token),
+        "UPDATE inngest_job SET leased_until = %s, attempt = 0, loss_count = 0"
+        " WHERE id = %s AND lease_token = %s",
+        (as_param(leased_until), job_id, token),
     )
     return bool(cursor.rowcount == 1)
 
@@ -268,8 +272,7 @@ def must_enter(cursor: Any, run_id: str) -> bool:
     """
     cursor.execute(
         "SELECT NOT EXISTS (SELECT 1 FROM inngest_job WHERE run_id = %s AND kind <> 'enter')"
-        " OR EXISTS (SELECT 1 FROM inngest_job j JOIN inngest_step s ON s.id = j.step_id"
-        " WHERE j.run_id = %s AND s.mode = 'race')",
+        f" OR EXISTS ({RACING.format(run='%s')})",
         (run_id, run_id),
     )
     return bool(cursor.fetchone()[0])

@@ -44,6 +44,9 @@ class _Nobody:
     def prune(self, number: int) -> bool:  # noqa: ARG002 - a Publisher's
         return False
 
+    def waiting(self, queue: str) -> int:  # noqa: ARG002 - a Publisher's
+        return 0
+
 
 class Unreliable:
     """A publisher whose messages vanish, or come several times, while a flag is there."""
@@ -68,3 +71,7 @@ class Unreliable:
     def prune(self, number: int) -> bool:
         """Ask for the next turn of a pruning, or only say so."""
         return os.path.exists(self._lose) or self._inner.prune(number)
+
+    def waiting(self, queue: str) -> int:
+        """Return what the broker says."""
+        return self._inner.waiting(queue)

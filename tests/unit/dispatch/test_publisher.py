@@ -123,6 +123,22 @@ def test_next_broker_of_several_is_used(app: Celery, refused: int) -> None:
     assert len(_sent(_app(memory.URL), conf.get().CONTROL_QUEUE)) == 1
 
 
+def test_messages_that_wait_in_a_queue_are_counted(app: Celery) -> None:
+    hints = CeleryPublisher(app)
+
+    assert hints.waiting("q") == 0
+    hints.route()
+    assert hints.waiting("q") == 0
+    assert hints.waiting(conf.get().CONTROL_QUEUE) == 1
+
+
+def test_nothing_is_known_to_wait_where_no_broker_answers(silent: int) -> None:
+    hints = CeleryPublisher(_app(f"amqp://127.0.0.1:{silent}//"))
+    hints.route()
+
+    assert hints.waiting("q") == 0
+
+
 def test_messages_carry_ids_and_go_to_the_queue_of_their_function(
     app: Celery, settings: Any
 ) -> None:
