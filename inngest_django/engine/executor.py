@@ -69,6 +69,7 @@ def execute(job_id: int) -> None:
             owner=leases.owner(),
             ttl=ttl,
             is_draining=leases.is_draining(),
+            known=registry.ids(),
         )
     )
     if leased is None:
@@ -147,7 +148,7 @@ def _is_ready(leased: Leased, function: Function) -> bool:
         losses.end_piece(leased)
         return False
     if leased.run_status is RunStatus.QUEUED:
-        if not hot_path.begin_run(leased.run_id):
+        if not leased.has_begun and not hot_path.begin_run(leased.run_id):
             return False
         if signals.run_started.has_listeners():
             signals.run_started.send_robust(

@@ -52,6 +52,7 @@ class _Index:
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self.functions = functions
+        self.ids = tuple(functions)
         self.triggers: dict[str, list[tuple[Function, TriggerEvent, Program | None]]] = {}
         # By trigger text, so that no number of event names makes it grow.
         self.unfiltered: dict[str, list[Function]] = {}
@@ -191,6 +192,11 @@ def all() -> dict[str, Function]:  # noqa: A001 - read as registry.all()
 def get(function_id: str) -> Function | None:
     """Return the function with that qualified id, or None."""
     return _current().functions.get(function_id)
+
+
+def ids() -> tuple[str, ...]:
+    """Return the qualified ids of the registered functions."""
+    return _current().ids
 
 
 def version() -> int:

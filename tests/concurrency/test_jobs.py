@@ -38,8 +38,8 @@ def _renew_against_a_cancel(
     jobs = list(
         Job.objects.filter(run=run, kind="step").order_by("id").values_list("id", flat=True)
     )
-    tokens = [101, 102]
-    for job_id, token in zip(jobs, tokens, strict=True):
+    held = dict(zip((101, 102), jobs, strict=True))
+    for token, job_id in held.items():
         assert hot_path.lease(job_id, token=token, owner="w", ttl=20, is_draining=False)
 
     def hold() -> None:
@@ -49,7 +49,7 @@ def _renew_against_a_cancel(
 
     holder = stage.actor(hold, "holder").stop_before("'held'").start().paused()
     cancel = stage.actor(lambda: cancellation.cancel(run.id), "cancel").start().blocked()
-    renewal = stage.actor(lambda: hot_path.renew(tokens), "renewal")
+    renewal = stage.actor(lambda: hot_path.renew(held), "renewal")
     if rewrite:
         renewal.rewrite(*rewrite).start().blocked()
         holder.go().done()
@@ -258,7 +258,7 @@ def test_two_workers_with_one_hint_call_the_body_once(
     event_id = engine.send("test/started")
     engine.step()
     job_id = Job.objects.get().pk
-    first = stage.actor(lambda: executor.execute(job_id)).stop_after("WITH leased AS")
+    first = stage.actor(lambda: executor.execute(job_id)).stop_after("leased AS")
     first.start().paused()
 
     stage.actor(lambda: executor.execute(job_id)).start().done()
@@ -268,6 +268,31 @@ def test_two_workers_with_one_hint_call_the_body_once(
 
     assert calls == [1]
     assert steps_of(engine.run_of(event_id))["body"].status == "completed"
+
+
+def test_a_run_that_is_cancelled_does_not_begin(engine: Engine, stage: Stage, declare: Any) -> None:
+    """The lease that begins a run takes the run's lock before its job's, as the cancel does."""
+    calls = []
+
+    @declare()
+    def one(ctx):
+        return ctx.step.run("body", lambda: calls.append(1))
+
+    event_id = engine.send("test/started")
+    engine.step()
+    run = engine.run_of(event_id)
+    job_id = Job.objects.get().pk
+    cancel = stage.actor(lambda: cancellation.cancel(run.id), "cancel")
+    cancel.stop_after("UPDATE .inngest_run. SET .status.").start().paused()
+
+    worker = stage.actor(lambda: executor.execute(job_id), "worker").start().blocked()
+    cancel.go().done()
+    worker.done()
+
+    assert worker.errors + cancel.errors == []
+    run.refresh_from_db()
+    assert (run.status, run.started_at, calls) == ("cancelled", None, [])
+    assert_sound(run)
 
 
 def test_worker_that_lost_its_lease_in_the_body_is_refused(

@@ -616,6 +616,7 @@ def test_a_function_unknown_to_the_worker_waits_and_says_so(
     job = Job.objects.get(run=run)
     assert "newcomer" in job.note
     assert job.attempt == 0
+    assert (run.status, run.started_at) == ("queued", None)
     engine.advance(dt.timedelta(seconds=10))
 
     run.refresh_from_db()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from inngest_django import conf
 from inngest_django.engine import transactions
@@ -34,8 +34,19 @@ UPDATE inngest_job SET
   loss_count = loss_count + {charged}, free_loss_count = free_loss_count + {free},
   attempt = attempt + CASE WHEN kind = 'step' THEN {charged} ELSE 0 END
 WHERE id = %s AND available_at <= {now} AND (lease_token IS NULL OR leased_until <= {now})
-  AND {of_live_run}
+  AND {of_live_run} {condition}
 RETURNING id, kind, step_id, run_id, function_id, attempt, loss_count, note
+"""
+# A run that begins: its lock comes before its job's, as everywhere. The lease asks for it, so
+# that it is taken first; who waited for somebody that began or ended the run finds nothing.
+_QUEUED = """
+SELECT id FROM inngest_run WHERE id = (SELECT run_id FROM inngest_job WHERE id = %s)
+  AND {status} = 'queued' FOR NO KEY UPDATE
+"""
+_BEGIN = """
+UPDATE inngest_run SET status = 'running', started_at = {now} FROM leased, queued
+WHERE inngest_run.id = leased.run_id AND leased.run_id = queued.id
+  AND leased.function_id = ANY(%s::text[]) RETURNING 1
 """
 _CHARGED = (
     "CASE WHEN lease_token IS NOT NULL AND NOT (is_draining AND free_loss_count < {max_free})"
@@ -50,7 +61,7 @@ SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count
   r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
   EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
   EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
-  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}
+  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}, {began}
 FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
 {only}
 """
@@ -60,15 +71,29 @@ FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.
 def _lease_texts(postgresql: bool) -> tuple[str, str]:
     charged = _CHARGED.format(max_free=MAX_FREE_LOSSES)
     free = _FREE.format(max_free=MAX_FREE_LOSSES)
-    lease = _LEASE.format(
-        until="{until}", now="{now}", charged=charged, free=free, of_live_run=OF_LIVE_RUN
-    ).strip()
     status = by_no_index("w.status")
-    if postgresql:
-        load = _LOAD.format(now="{now}", leased="leased", status=status, only="")
-        return f"WITH leased AS ({lease}) {load}", ""
-    return lease, _LOAD.format(
-        now="{now}", leased="inngest_job", status=status, only="WHERE j.id = %s"
+    if not postgresql:
+        load = _LOAD.format(
+            now="{now}", leased="inngest_job", status=status, began="0", only="WHERE j.id = %s"
+        )
+        return _lease_text(charged, free), load
+    # A scalar, asked for each row before that is locked.
+    lease = _lease_text(charged, free, "AND (SELECT count(*) FROM queued) >= 0")
+    queued = _QUEUED.format(status=by_no_index("status"))
+    began = "EXISTS (SELECT 1 FROM begun)"
+    load = _LOAD.format(now="{now}", leased="leased", status=status, began=began, only="")
+    text = f"WITH queued AS ({queued}), leased AS ({lease}), begun AS ({_BEGIN}) {load}"
+    return text, ""
+
+
+def _lease_text(charged: str, free: str, condition: str = "") -> str:
+    return _LEASE.format(
+        until="{until}",
+        now="{now}",
+        charged=charged,
+        free=free,
+        of_live_run=OF_LIVE_RUN,
+        condition=condition,
     )
 
 
@@ -77,19 +102,32 @@ def _filled(text: str, now: str, until: str) -> str:
     return text.format(now=now, until=until)
 
 
-def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool) -> Leased | None:
+def lease(
+    job_id: int,
+    *,
+    token: int,
+    owner: str,
+    ttl: float,
+    is_draining: bool,
+    known: Sequence[str] = (),
+) -> Leased | None:
     """Claim a due job of a live run and read what its call needs; None when not to be had.
 
     ORM form: ``Job.objects.filter(pk, available_at__lte=now, run__status__in=live)
     .filter(Q(lease_token=None) | Q(leased_until__lte=now)).update(lease_token=token, …)``,
     then the job with its run and event. A lease taken over counts as lost, free of charge
     when its holder was told to stop, up to a bound.
+
+    Args:
+        known: Ids of functions whose queued runs begin with this, where that costs nothing:
+            ``begin_run`` in the same transaction.
     """
     on_postgresql = transactions.is_postgresql()
     first, second = _lease_texts(on_postgresql)
     now, until = transactions.now_sql(), now_plus(ttl)
     params = (token, owner, is_draining, job_id)
     if on_postgresql:
+        params = (job_id, *params, list(known))
         row = next(iter(wire.fetch(_filled(first, now, until), params)), None)
     else:
         with transactions.write() as cursor:
@@ -121,6 +159,7 @@ def lease(job_id: int, *, token: int, owner: str, ttl: float, is_draining: bool)
         has_open_waits=bool(row[15]),
         event=EventRow(*row[16:23]),
         now=transactions.as_moment(row[23]),
+        has_begun=bool(row[24]),
     )
 
 

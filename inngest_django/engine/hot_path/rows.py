@@ -16,6 +16,7 @@ class Leased:
 
     Attributes:
         was_lost: Taken over from a worker that died or hung, which charged it.
+        has_begun: The run was queued, and runs since it was leased.
     """
 
     job_id: int
@@ -37,6 +38,7 @@ class Leased:
     event_ids: list[str] | None
     event: EventRow
     now: dt.datetime
+    has_begun: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
