@@ -10,7 +10,6 @@ has already committed when it publishes.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import logging
 import os
 import select
@@ -24,7 +23,9 @@ from celery import current_app
 
 from inngest_django import conf
 from inngest_django.dispatch import tasks
+from inngest_django.dispatch.eager import Eager
 from inngest_django.dispatch.envelopes import Envelopes
+from inngest_django.dispatch.messages import Message
 from inngest_django.engine.hints import JobHint
 
 logger = logging.getLogger(__name__)
@@ -39,16 +40,6 @@ _MAX_IDLE = 8
 _NO_RETRIES = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Message:
-    """One message to publish, before Celery has seen it."""
-
-    task: str
-    args: tuple[int, ...]
-    queue: str
-    countdown: float = 0.0
-
-
 class CeleryPublisher:
     """The engine's ``hints.Publisher``; safe to share between threads and across forks.
 
@@ -60,7 +51,7 @@ class CeleryPublisher:
         self._app = app
         self._breaker = Breaker()
         self._idle = _Idle()
-        self._eager = _Eager()
+        self._eager = Eager()
         self._envelopes = Envelopes()
         self._routes = _Routes()
         _publishers.add(self)
@@ -124,7 +115,7 @@ class CeleryPublisher:
     def start_afresh(self) -> None:
         """Let go of a parent's connections and locks without a word on its sockets."""
         _inherited.append(self._idle)
-        self._breaker, self._idle, self._eager = Breaker(), _Idle(), _Eager()
+        self._breaker, self._idle, self._eager = Breaker(), _Idle(), Eager()
         self._routes = _Routes()
 
     def _send(self, messages: Sequence[Message]) -> bool:
@@ -366,32 +357,6 @@ class _Idle:
             self._producers.append(producer)
         else:
             _close(producer)
-
-
-class _Eager:
-    """``task_always_eager``: runs what is hinted here, one after the other.
-
-    Each job hints the next one from inside its task; without a queue a long run would be as
-    deep a recursion. What is due later is left out: no time passes in this mode.
-    """
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-
-    def run(self, app: Any, messages: Sequence[Message]) -> bool:
-        queue: collections.deque[Message] | None = getattr(self._local, "queue", None)
-        if queue is not None:
-            queue.extend(messages)
-            return True
-        self._local.queue = queue = collections.deque(messages)
-        try:
-            while queue:
-                message = queue.popleft()
-                if not message.countdown:
-                    app.tasks[message.task].apply(args=message.args, throw=False)
-        finally:
-            self._local.queue = None
-        return True
 
 
 _publishers: weakref.WeakSet[CeleryPublisher] = weakref.WeakSet()

@@ -128,8 +128,12 @@ class Scrubber:
 
     def _scrambled(self, text: str) -> str:
         stream = hashlib.shake_256(self._key + text.encode("utf-8", "surrogatepass"))
-        pairs = zip(text, stream.digest(len(text)), strict=True)
-        return "".join(_like(char, byte) for char, byte in pairs)
+        pairs = list(zip(text, stream.digest(len(text)), strict=True))
+        scrambled = "".join(_like(char, byte) for char, byte in pairs)
+        if scrambled == text:
+            # Few characters come out as they were now and then, which would give them away.
+            scrambled = "".join(_like(char, byte + 1) for char, byte in pairs)
+        return scrambled
 
     def _number(self, value: int | float) -> int | float:
         digits, exponent, power = repr(abs(value)).partition("e")

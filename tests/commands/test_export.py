@@ -246,6 +246,12 @@ def test_it_looks_like_a_secret_and_keeps_its_shape(value: Any) -> None:
     assert _shape(scrubbed) == _shape(value)
 
 
+def test_no_short_text_comes_out_as_it_was() -> None:
+    for _ in range(500):
+        for value in ("1", "a", "x1"):
+            assert _scrubbed({"password": value}) != {"password": value}
+
+
 def test_no_number_comes_out_as_it_was() -> None:
     """The key is another one in each export, so that a chance of a tenth shows."""
     for _ in range(200):

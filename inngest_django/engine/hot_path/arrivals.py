@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import HINT_GRACE, lookahead, now_plus
-from inngest_django.engine.hot_path.plans import BY_INDEX
+from inngest_django.engine.hot_path.plans import BY_INDEX, LAZILY
 from inngest_django.engine.hot_path.rows import (
     Arrival,
     EventRow,
@@ -53,9 +53,8 @@ def insert_events(events: Sequence[NewEvent], *, ignore_conflicts: bool) -> None
 
 
 _STAMP_LOCK = (
-    # Safe: any later durable commit flushes it, and a lost stamp is given again.
-    f"SELECT set_config('synchronous_commit', 'off', true), {_BY_INDEX}"
-    " FROM inngest_counter WHERE id = 1 FOR NO KEY UPDATE"
+    # A lost stamp is given again.
+    f"SELECT {LAZILY}, {_BY_INDEX} FROM inngest_counter WHERE id = 1 FOR NO KEY UPDATE"
 )
 _STAMP = (
     "WITH held AS (SELECT last_seq FROM inngest_counter WHERE id = 1),"

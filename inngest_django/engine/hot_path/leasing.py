@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from inngest_django import conf
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import now_plus
-from inngest_django.engine.hot_path.plans import by_no_index
+from inngest_django.engine.hot_path.plans import LAZILY, by_no_index
 from inngest_django.engine.hot_path.prepared import Rows, Statement
 from inngest_django.engine.hot_path.rows import EventRow, Leased, StepRow
 from inngest_django.engine.hot_path.settling import begin_statement, begin_step
@@ -61,27 +62,39 @@ SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count
   r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
   EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
   EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
-  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}, {began}
+  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}, {began}{lazily}
 FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
 {only}
 """
 
 
 @functools.lru_cache(maxsize=8)
-def _lease_texts(postgresql: bool) -> tuple[str, str]:
+def _lease_texts(postgresql: bool, is_alone: bool) -> tuple[str, str]:
     charged = _CHARGED.format(max_free=MAX_FREE_LOSSES)
     free = _FREE.format(max_free=MAX_FREE_LOSSES)
     status = by_no_index("w.status")
     if not postgresql:
         load = _LOAD.format(
-            now="{now}", leased="inngest_job", status=status, began="0", only="WHERE j.id = %s"
+            now="{now}",
+            leased="inngest_job",
+            status=status,
+            began="0",
+            lazily="",
+            only="WHERE j.id = %s",
         )
         return _lease_text(charged, free), load
     # A scalar, asked for each row before that is locked.
     lease = _lease_text(charged, free, "AND (SELECT count(*) FROM queued) >= 0")
     queued = _QUEUED.format(status=by_no_index("status"))
     began = "EXISTS (SELECT 1 FROM begun)"
-    load = _LOAD.format(now="{now}", leased="leased", status=status, began=began, only="")
+    load = _LOAD.format(
+        now="{now}",
+        leased="leased",
+        status=status,
+        began=began,
+        lazily=f", {LAZILY}" if is_alone else "",
+        only="",
+    )
     text = f"WITH queued AS ({queued}), leased AS ({lease}), begun AS ({_BEGIN}) {load}"
     return text, ""
 
@@ -123,9 +136,9 @@ def lease(
             ``begin_run`` in the same transaction.
     """
     on_postgresql = transactions.is_postgresql()
-    first, second = _lease_texts(on_postgresql)
+    first, second = _lease_texts(on_postgresql, wire.can_prepare())
     now, until = transactions.now_sql(), now_plus(ttl)
-    params = (token, owner, is_draining, job_id)
+    params: tuple[Any, ...] = (token, owner, is_draining, job_id)
     if on_postgresql:
         params = (job_id, *params, list(known))
         row = next(iter(wire.fetch(_filled(first, now, until), params)), None)
@@ -180,7 +193,8 @@ def begin_and_load(leased: Leased, *, after: int = 0) -> list[StepRow]:
     if not wire.can_prepare():
         begin_step(*step)
         return load_steps(leased.run_id, after=after)
-    begin = begin_statement(*step)
+    text, params = begin_statement(*step)
+    begin = (f"{text} RETURNING {LAZILY}", params)
     return _step_rows(wire.exchange(begin, _load_statement(leased.run_id, after)))
 
 

@@ -1,4 +1,7 @@
-"""How PostgreSQL is to plan statements, which it does once, maybe while a table is empty."""
+"""How PostgreSQL is to plan and commit.
+
+A prepared statement is planned once for a connection, maybe while the tables are empty.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,10 @@ BY_INDEX = ", ".join(
         ("enable_mergejoin", "off"),
     )
 )
+
+# For a transaction of its own that is harmless to lose when the server dies: it does not wait
+# for the disk. The next one that does, an outcome, takes it along.
+LAZILY = "set_config('synchronous_commit', 'off', true)"
 
 
 def by_no_index(column: str) -> str:
