@@ -20,7 +20,7 @@ def drop_pattern_indexes(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inngest_django", "0002_tune_tables")]
+    dependencies = [("inngest_django", "0003_prunings")]
     operations = [
         migrations.RunPython(drop_pattern_indexes, migrations.RunPython.noop),
         migrations.RemoveIndex(model_name="job", name="inngest_job_lease"),
