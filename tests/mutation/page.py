@@ -20,7 +20,7 @@ A good unit test notices; a mutant that no test notices is a survivor, and shows
 `python -m tests.mutation --write docs/reference/mutation.md` tests a random sample of the mutants of the modules that need no database, and writes this page: durations, identifiers, serialization, statuses, retries and expressions.
 [mutmut](https://mutmut.readthedocs.io/), which `tests/mutation/requirements.txt` names, makes the mutants: of the bodies of functions and methods, but not of constants, nor of functions with a decorator.
 Each gets the unit tests that reach its function, until one fails.
-The first run of seed 1 killed 81.2 %; the holes that it showed have tests now, so another seed says more about what is left.
+The first run of seed 1 killed 81.2 %; the holes that it showed have tests now, so other mutants say more about what is left: of 136 from seed 2, 95.6 % were killed.
 """
 _SECTION = re.compile(
     r"^### `([^`]+)`\n\n```diff\n(.*?)\n```\n\n([^\n]+)$", re.DOTALL | re.MULTILINE

@@ -241,26 +241,28 @@ def test_combinations_of_an_arriving_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("small", "large", "problem"),
+    ("small", "large", "kind", "problem"),
     [
-        (nested(64), nested(65), "a value is too large or nests too deeply for a key."),
+        (nested(64), nested(65), "limit", "a value is too large or nests too deeply for a key."),
         (
             [1] * 99_999,
             [1] * 100_000,
+            "limit",
             "a value is too large or nests too deeply for a key.",
         ),
-        (2**1_100 - 1, 2**1_100, "a number is too large for a key."),
-        (1.5, float("inf"), "a number is not finite."),
-        (1.5, float("nan"), "a number is not finite."),
+        (2**1_100 - 1, 2**1_100, "eval", "a number is too large for a key."),
+        (1.5, float("inf"), "eval", "a number is not finite."),
+        (1.5, float("nan"), "eval", "a number is not finite."),
     ],
     ids=["depth", "parts", "number", "infinity", "nan"],
 )
-def test_values_of_a_bucket(small: object, large: object, problem: str) -> None:
+def test_values_of_a_bucket(small: object, large: object, kind: str, problem: str) -> None:
     program = expressions.compile("event.data.x", kind="key")
 
     assert expressions.bucket_key(program, {"data": {"x": small}})
     with pytest.raises(expressions.ExpressionError) as caught:
         expressions.bucket_key(program, {"data": {"x": large}})
+    assert caught.value.kind == kind
     assert str(caught.value) == f'Expression "event.data.x": {problem}'
 
 

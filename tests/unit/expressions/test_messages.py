@@ -84,6 +84,7 @@ def problem_of(source: str) -> str:
         ("event.data.text.matches(event.data.open)", "a pattern is not valid RE2 syntax."),
         ("b64decode(event.data.text)", "b64decode() got no base64 of UTF-8 text."),
         ("int(event.data.text)", "int() cannot convert this string."),
+        ("int(event.data.infinite)", "int() cannot convert this number."),
         ("double(event.data.text)", "double() cannot convert this string."),
         ("double(event.data.list)", "double() cannot convert this list."),
         ("string(event.data.list)", "string() cannot convert list."),
