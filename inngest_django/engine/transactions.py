@@ -106,9 +106,19 @@ def retrying(work: Callable[[], T], *, tries: int = _TRIES) -> T:
                 raise
             if not held.is_usable():
                 held.close()
-            logger.info("database fault, trying again", extra={"fault": type(error).__name__})
+            logger.info(
+                "database fault %s, trying again",
+                sqlstate(error) or type(error).__name__,
+                extra={"fault": type(error).__name__},
+            )
             time.sleep(random.uniform(0.02, 0.1) * 2**attempt)  # noqa: S311, TID251
     raise AssertionError("unreachable")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the code that the database gave for an error of Django's, when it gave one."""
+    found = getattr(error.__cause__, "sqlstate", None)  # of psycopg 2: pgcode
+    return found or getattr(error.__cause__, "pgcode", None)
 
 
 def after_commit(work: Callable[[], None]) -> None:
