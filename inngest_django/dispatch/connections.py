@@ -3,11 +3,17 @@
 Celery's Django fix-up closes every connection before and after each task, whatever
 ``CONN_MAX_AGE`` says; for tasks that take milliseconds that is most of their cost. For our
 own tasks it is replaced by a look at each connection: broken or old ones are closed.
+
+Where the database admits fewer connections than there are processes, those that hold one
+would keep the others out for good. So once a process of this worker could not connect, all
+of them give theirs back after each task for a while.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
+import struct
 import time
 import weakref
 from typing import Any
@@ -17,16 +23,21 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from inngest_django import conf
 from inngest_django.dispatch import tasks
 
 logger = logging.getLogger(__name__)
 
 OLDEST = 600.0  # Seconds; a limit, so that a database that moved is followed some time.
 IDLE = 10.0  # Seconds after which a connection is looked at before it is used.
+SCARCE_FOR = 60.0  # Seconds after a failure to connect in which none is held without need.
 
 _opened_at: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 _replaced: weakref.WeakSet[Any] = weakref.WeakSet()
 _used_at: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+# When a process of this worker last failed to connect, by the monotonic clock, which all
+# processes of a machine share; mapped before the pool's children are forked, so common to all.
+_failed_at = mmap.mmap(-1, 8)
 
 
 def keep_open(app: Any) -> None:
@@ -71,11 +82,37 @@ def _is_ours(task: Any) -> bool:
 def _before_task(sender: Any = None, **_: Any) -> None:
     if _is_ours(sender) and not getattr(sender.request, "is_eager", False):
         close_unfit()
+        _connect()
 
 
 def _after_task(sender: Any = None, **_: Any) -> None:
     if _is_ours(sender) and not getattr(sender.request, "is_eager", False):
         give_back()
+
+
+def _connect() -> None:
+    """Open the engine's connection, which the task needs in any case, and note a failure."""
+    try:
+        connections[conf.get().DATABASE].ensure_connection()
+    except DatabaseError:
+        # The task tries again, and says what is wrong if that is in vain.
+        note_failure()
+
+
+def note_failure() -> None:
+    """Note that the database admitted no connection."""
+    _failed_at[:] = struct.pack("d", time.monotonic())
+
+
+def forget_failure() -> None:
+    """Forget what was noted; for a process that starts a worker again."""
+    _failed_at[:] = struct.pack("d", 0.0)
+
+
+def are_scarce() -> bool:
+    """Whether a process of this worker could not connect lately."""
+    [failed_at] = struct.unpack("d", _failed_at)
+    return bool(failed_at) and time.monotonic() - failed_at < SCARCE_FOR
 
 
 def close_unfit() -> None:
@@ -95,12 +132,12 @@ def close_unfit() -> None:
 
 
 def give_back() -> None:
-    """Note this thread's connections as used, and return those that belong to a pool."""
-    now = time.monotonic()
+    """Note this thread's connections as used; return those of a pool, and all if scarce."""
+    now, is_scarce = time.monotonic(), are_scarce()
     for connection in connections.all(initialized_only=True):
         if connection.connection is None:
             continue
-        if connection.settings_dict.get("OPTIONS", {}).get("pool"):
+        if is_scarce or connection.settings_dict.get("OPTIONS", {}).get("pool"):
             # A pool may be smaller than the number of threads; returning costs nothing.
             _close(connection)
         else:

@@ -55,6 +55,7 @@ def on_init(sender: Any = None, **_: Any) -> None:
     _main.keeps_out = greenlets.refuse(sender)
     if _main.keeps_out:
         return
+    connections.forget_failure()
     connections.keep_open(getattr(sender, "app", None))
     leases.stop_draining()
     load_served()

@@ -75,7 +75,10 @@ class _Renewer:
             if self.held:
                 idle_since = time.monotonic()
                 self.renew()
-            elif time.monotonic() - idle_since > 60:
+                continue
+            # Held between bodies, it would be one more for each process.
+            transactions.connection().close()
+            if time.monotonic() - idle_since > 60:
                 with self.lock:
                     if not self.held:
                         self.thread = None

@@ -22,7 +22,9 @@ from tests.processes import ProcessStack
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(240)]
 
 LIMIT = 5
-WORKERS = 12
+WORKERS = 50
+# Seconds that so many processes take to start again after the worker was killed, on two cores.
+START = 20.0
 # How long the snapshot of row 12 stays open.
 SNAPSHOT = float(os.environ.get("INNGEST_TEST_SNAPSHOT", "300"))
 
@@ -77,7 +79,7 @@ def _sql(statement: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.mark.matrix(10, "12 processes, a role with 5 connections")
+@pytest.mark.matrix(10, "50 processes, a role with 5 connections")
 def test_more_processes_than_connections_still_make_progress(arena: Arena) -> None:
     _sql(
         f"CREATE ROLE few LOGIN CONNECTION LIMIT {LIMIT};"
@@ -93,7 +95,7 @@ def test_more_processes_than_connections_still_make_progress(arena: Arena) -> No
     assert report.restarts == 0
 
 
-@pytest.mark.matrix(10, "PgBouncer in transaction mode, 5 connections for 12 processes")
+@pytest.mark.matrix(10, "PgBouncer in transaction mode, 5 connections for 50 processes")
 def test_nothing_needs_a_session_of_its_own(arena: Arena, cluster: Postgres) -> None:
     settings = {"DISABLE_SERVER_SIDE_CURSORS": True}
     with PgBouncer(cluster) as bouncer:
@@ -108,6 +110,7 @@ def test_nothing_needs_a_session_of_its_own(arena: Arena, cluster: Postgres) -> 
         report = arena.drive(
             sets=3,
             timeout=120,
+            bound=arenas.BOUND + START,
             strikes=[Strike(20, arena.kill_worker), Strike(40, lambda: None)],
         )
         arena.kill_worker()

@@ -216,6 +216,7 @@ def test_a_worker_told_to_stop_finishes_a_body_that_ends_in_time(arena: Arena) -
 
 
 @pytest.mark.matrix(3, "rolling restarts")
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("sets", [4, pytest.param(12, marks=pytest.mark.slow)])
 def test_rolling_restarts_under_load_lose_nothing(arena: Arena, sets: int) -> None:
     restarted_at = time.monotonic()
@@ -233,7 +234,7 @@ def test_rolling_restarts_under_load_lose_nothing(arena: Arena, sets: int) -> No
             arena.ensure_worker()
             restarted_at = time.monotonic()
 
-    report = arena.drive(sets=sets, meanwhile=roll)
+    report = arena.drive(sets=sets, timeout=15.0 * sets, meanwhile=roll)
     verdicts.note(faults=restarts)
 
     print(f"rolling restarts: {restarts}, {report}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from celery import Celery, signals
 from celery.fixups.django import DjangoFixup
-from django.db import connection
+from django.db import OperationalError, connection
 
 from inngest_django.dispatch import connections
 from inngest_django.dispatch.tasks import EXECUTE
@@ -27,6 +28,14 @@ class Worker:
 
     def __init__(self, app: Celery) -> None:
         self.app = app
+
+
+@pytest.fixture(autouse=True)
+def _plenty() -> Iterator[None]:
+    """No connection has failed."""
+    connections.forget_failure()
+    yield
+    connections.forget_failure()
 
 
 @pytest.fixture
@@ -62,6 +71,7 @@ def _keep_open(fixup: DjangoFixup) -> None:
     connections.keep_open(fixup.app)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "order",
     [
@@ -105,11 +115,12 @@ def test_old_connection_is_closed(fixup: DjangoFixup, monkeypatch: pytest.Monkey
     _keep_open(fixup)
     connection.close()
     connection.ensure_connection()
+    raw = connection.connection
     monkeypatch.setattr(connections, "OLDEST", -1.0)
 
     signals.task_prerun.send(sender=Task(EXECUTE))
 
-    assert connection.connection is None
+    assert connection.connection is not raw
 
 
 @pytest.mark.django_db(transaction=True)
@@ -122,6 +133,7 @@ def test_broken_connection_is_closed(
     _keep_open(fixup)
     connection.close()
     connection.ensure_connection()
+    raw = connection.connection
     if doubt == "error":
         connection.errors_occurred = True
     else:
@@ -130,7 +142,7 @@ def test_broken_connection_is_closed(
 
     signals.task_prerun.send(sender=Task(EXECUTE))
 
-    assert connection.connection is None
+    assert connection.connection is not raw
 
 
 @pytest.mark.django_db(transaction=True)
@@ -172,3 +184,38 @@ def test_eager_task_leaves_its_callers_connection_alone(
     signals.task_postrun.send(sender=Task(EXECUTE, is_eager=True))
 
     assert connection.connection is not None
+
+
+def _refuse() -> None:
+    raise OperationalError("FATAL: too many connections for role")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_connections_are_given_back_while_the_database_admits_too_few(
+    fixup: DjangoFixup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keep_open(fixup)
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "ensure_connection", _refuse)
+        signals.task_prerun.send(sender=Task(EXECUTE))
+    connection.ensure_connection()
+
+    signals.task_postrun.send(sender=Task(EXECUTE))
+
+    assert connection.connection is None
+    monkeypatch.setattr(connections, "SCARCE_FOR", -1.0)
+    signals.task_prerun.send(sender=Task(EXECUTE))
+    signals.task_postrun.send(sender=Task(EXECUTE))
+    assert connection.connection is not None
+
+
+def test_what_one_process_of_a_worker_notes_all_of_them_know() -> None:
+    assert not connections.are_scarce()
+
+    pid = os.fork()
+    if pid == 0:
+        connections.note_failure()
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert connections.are_scarce()
