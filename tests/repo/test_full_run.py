@@ -1,0 +1,99 @@
+"""The table that ``.ci/full`` writes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.repo.readme import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "full-run.md"
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    spec = importlib.util.spec_from_file_location("ci_table", ROOT / ".ci" / "table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        (
+            "PostgreSQL, Redis\tFAILED\t3725\t=== 2 failed, 76 passed, 9 deselected, 1 error in 9.1s ===",
+            ("PostgreSQL, Redis", "FAILED", "76", "3", "62 min 05 s"),
+        ),
+        ("lint\tok\t61\t", ("lint", "ok", "-", "-", "1 min 01 s")),
+        ("Django 6.0\tleft out\t\t", ("Django 6.0", "left out", "-", "-", "-")),
+    ],
+)
+def test_part_becomes_a_row(script: Any, line: str, cells: tuple[str, ...]) -> None:
+    assert script.cells(line) == cells
+
+
+def test_only_the_table_of_the_page_is_replaced(script: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text())
+
+    for commit in ("abc1234", "def5678"):
+        text = script.table(commit, ["lint\tok\t61\t"], dt.date(2026, 5, 4))
+        script.write(page, text)
+
+    start, _, rest = PAGE.read_text().partition(script.BEGIN)
+    end = rest.partition(script.END)[2]
+    assert page.read_text().startswith(start)
+    assert page.read_text().endswith(script.END + end)
+    assert "Run on 2026-05-04 at commit `def5678`: 1 parts in 1 minutes." in page.read_text()
+    assert "abc1234" not in page.read_text()
+
+
+def test_page_without_a_place_is_refused(script: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Nothing\n")
+
+    with pytest.raises(ValueError, match="to put the table between"):
+        script.write(page, "text")
+
+
+def test_a_part_of_the_run_arrives_on_the_page(tmp_path: Path) -> None:
+    """The shell's half: what ``part`` hands over, for one that passes and one that fails."""
+    text = (ROOT / ".ci" / "run").read_text()
+    functions = re.findall(r"^(?:told|part)\(\) \{\n.*?^\}\n", text, re.MULTILINE | re.DOTALL)
+    assert len(functions) == 2
+    (tmp_path / "full-run.md").write_text(PAGE.read_text())
+    shell = "\n".join(
+        [
+            "set -uo pipefail",
+            'summary=() failed=0 pages="$PWD_PAGES" work="$PWD_PAGES" commit=abc1234',
+            ': >"$work/parts"',
+            *functions,
+            'part good echo "=== 3 passed in 1.00s ==="',
+            "part bad false",
+            'exit "$failed"',
+        ]
+    )
+
+    ended = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=ROOT,
+        env={**os.environ, "PWD_PAGES": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1, ended.stderr
+    page = (tmp_path / "full-run.md").read_text()
+    assert re.search(r"^\| good \| ok \| 3 \| 0 \| 0 min \d\d s \|$", page, re.MULTILINE)
+    assert re.search(r"^\| bad \| FAILED \| - \| - \| 0 min \d\d s \|$", page, re.MULTILINE)
