@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import threading
 
+from inngest_django.drivers.base import RACE_MODE
 from inngest_django.engine.hot_path import Leased, NewStep, StepRow, begin_and_load, load_steps
 from inngest_django.states import STEP_SETTLED, JobKind
 
@@ -18,10 +19,12 @@ _ROW_CHARACTERS = 200  # What a row weighs besides its texts.
 
 
 class _Known:
-    __slots__ = ("characters", "revision", "rows")
+    __slots__ = ("characters", "open", "revision", "rows")
 
     def __init__(self) -> None:
         self.rows: dict[str, StepRow] = {}
+        # By id. Of a group without a race: none is added to it while one of its steps is open.
+        self.open: dict[int, StepRow] = {}
         self.revision = 0
         self.characters = 0
 
@@ -43,20 +46,24 @@ def steps_of(leased: Leased) -> list[StepRow]:
     # Nothing settled since, and nothing open: there is nothing to read.
     is_current = known.revision == leased.revision and not leased.has_open_pieces
     loaded = []
+    knows_group = leased.kind is JobKind.STEP and leased.step_id in known.open
+    open_rows, known.open = known.open if knows_group else {}, {}
     if leased.kind is JobKind.STEP:
-        loaded = begin_and_load(leased, after=known.revision)
+        loaded = begin_and_load(leased, after=known.revision, only_settled=knows_group)
     elif not is_current:
         loaded = load_steps(leased.run_id, after=known.revision)
-    open_rows = []
     for row in loaded:
         if row.status in STEP_SETTLED and row.revision is not None:
             known.rows[row.hashed_id] = row
             known.revision = max(known.revision, row.revision)
             known.characters += len(row.output or "") + len(row.error or "") + _ROW_CHARACTERS
+            open_rows.pop(row.id, None)
         else:
-            open_rows.append(row)
+            open_rows[row.id] = row
     known.revision = max(known.revision, leased.revision)
-    rows = [*known.rows.values(), *open_rows]
+    rows = [*known.rows.values(), *open_rows.values()]
+    if not any(row.mode == RACE_MODE for row in open_rows.values()):
+        known.open = open_rows
     with _lock:
         other = _runs.pop(leased.run_id, None)
         if other is not None:

@@ -69,6 +69,7 @@ class StepRow:
     output: str | None
     error: str | None
     revision: int | None
+    mode: str = ""
     memo: StepMemo | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
