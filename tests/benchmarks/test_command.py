@@ -50,7 +50,7 @@ def test_tiny_sizes_of_everything_write_a_table(tmp_path: Path) -> None:
     before = _databases()
 
     done = _run(
-        *("w1", "W2", "W3", "W4", "W5", "W6", "L", "M", "--broker", broker),
+        *("w1", "W2", "W3", "W4", "W5", "W6", "L", "M", "T", "--broker", broker),
         *("--pairs", "2", "--scale", "0.01", "--big", "200", "--write", str(page)),
         env={variable: url},
     )
