@@ -88,10 +88,13 @@ def _without_those_on_their_way(taken: Sequence[DueJob]) -> list[DueJob]:
 def _has_unrouted() -> bool:
     """Whether an event waits for stamping or routing: two questions, each with its index.
 
-    Asked as one, neither partial index answers it, and every event is read.
+    Asked as one, neither partial index answers it, and every event is read. Without an order
+    the statistics of a busy moment promise a row at once, and then every event is read too.
     """
-    unrouted = Event.objects.filter(routed_at__isnull=True)
-    return unrouted.filter(seq__isnull=False).exists() or unrouted.filter(seq__isnull=True).exists()
+    unrouted = Event.objects.filter(routed_at__isnull=True).values_list("seq")
+    stamped = unrouted.filter(seq__isnull=False).order_by("seq")
+    unstamped = unrouted.filter(seq__isnull=True).order_by("received_at", "id")
+    return stamped.first() is not None or unstamped.first() is not None
 
 
 def _beat_pulse() -> dt.datetime:
