@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ from benchmarks.stacks import DurableStack, PlainStack, Stack, settle
 
 WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "T", "L", "M")
 DEFAULT = WORKLOADS[:6]
+MEMORY_POINTS = 20
 DESCRIPTION = """\
 Measures this project and plain Celery side by side on PostgreSQL with Redis and RabbitMQ.
 
@@ -219,14 +221,37 @@ class Comparison:
         self.pairs("L", "large", stacks=self.durable, steps=10)
 
     def m(self) -> None:
-        """Memory."""
+        """Memory: the slope over many points, since it grows in steps of whole arenas."""
         runs = self.size(20_000)
-        self.report.sizes["M"] = f"{runs:,} checkpointed runs of one step, after a tenth of them"
-        stack = self.durable[-1]
-        self._figures("M", stack, "many", runs=max(2, runs // 10))
-        before = stack.memory()
-        self._figures("M", stack, "many", runs=runs)
-        self._column("M", stack, "growth").append((stack.memory() - before) / runs)
+        self.report.sizes["M"] = (
+            f"{runs:,} checkpointed runs of one step, or as many tasks of plain Celery, after a"
+            f" warm-up of a fifth of them; the slope of {MEMORY_POINTS} points"
+        )
+        for stack in (self.stacks[0], self.stacks[-1]):
+            self._memory(stack, runs)
+
+    def _memory(self, stack: Stack, runs: int) -> None:
+        part = max(1, runs // MEMORY_POINTS)
+        for _ in range(MEMORY_POINTS // 5):
+            self._figures("M", stack, "many", runs=part)
+        done, points = [0], [stack.worker.memories()]
+        for number in range(1, MEMORY_POINTS + 1):
+            self._figures("M", stack, "many", runs=part)
+            done.append(number * part)
+            points.append(stack.worker.memories())
+        if len({frozenset(point) for point in points}) > 1:
+            raise RuntimeError(f"{stack.name}: a process of the worker was replaced")
+        main = stack.worker.pid
+        sizes = {
+            "growth": [sum(point.values()) for point in points],
+            "growth_main": [point[main] for point in points],
+            "growth_child": [sum(point.values()) - point[main] for point in points],
+        }
+        for figure, of in sizes.items():
+            slope = statistics.linear_regression(done, of).slope
+            self._column("M", stack, figure).append(slope)
+            mebibytes = " ".join(f"{size / 2**20:.2f}" for size in of)
+            say(f"{TITLES[self.broker]} M {stack.name} {figure} {slope:.0f} bytes: {mebibytes} MiB")
 
     def _figures(
         self, work: str, stack: Stack, measure: str, *, prefix: str = "", **sizes: Any

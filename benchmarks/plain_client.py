@@ -138,5 +138,19 @@ def w6(*, sleeps: int, ahead: float) -> Figures:
     }
 
 
+def many(*, runs: int) -> Figures:
+    """A load for its own sake, for what it leaves in a worker's memory."""
+    left = runs
+    while left > 0:
+        count = min(left, 1000)
+        _stored(
+            lambda count=count: [step.apply_async((0,)) for _ in range(count)],  # type: ignore[misc]
+            results=count,
+            what=f"{count} tasks",
+        )
+        left -= count
+    return {}
+
+
 if __name__ == "__main__":
-    clients.serve({"prepare": prepare, "w1": w1, "w2": w2, "w3": w3, "w4": w4, "w6": w6})
+    clients.serve({function.__name__: function for function in (prepare, w1, w2, w3, w4, w6, many)})

@@ -107,7 +107,7 @@ def _line(row: Row, broker: str, values: Values) -> str:
         if not found:
             cells += ["", ""]
             continue
-        share = ratios(found, base)
+        share = ratios(found, base) if row.has_ratio else []
         ratio = median(share) if share else None
         cells += [spread(found), "" if ratio is None else f"{shown(ratio)} x"]
         verdicts.append(row.is_met(broker, value=median(found), ratio=ratio))

@@ -21,6 +21,7 @@ class Row:
         base: Of the plain side; None when nothing there compares.
         goal: What a ratio (with ``base``) or a value (without) must reach, by broker.
         is_rate: Whether higher is better.
+        has_ratio: Whether a ratio to the base means something; not where both are near zero.
     """
 
     work: str
@@ -31,6 +32,7 @@ class Row:
     goal_text: Callable[[str], str] = lambda _: ""
     is_rate: bool = True
     is_goal_of_value: bool = False
+    has_ratio: bool = True
 
     def is_met(self, broker: str, *, value: float, ratio: float | None) -> bool | None:
         """Whether the goal is reached; None without one."""
@@ -112,7 +114,12 @@ ROWS: tuple[Row, ...] = (
     Row(work="L ten results of 1 MiB", unit="s",
         figure=("L", "seconds"), **_under(20, "s")),  # type: ignore[arg-type]
     Row(work="M growth of a worker's memory, per run", unit="bytes",
-        figure=("M", "growth"), **_under(100, "bytes")),  # type: ignore[arg-type]
+        figure=("M", "growth"), base=("M", "growth"), has_ratio=False,
+        **_under(100, "bytes")),  # type: ignore[arg-type]
+    Row(work="M the same, of its main process", unit="bytes",
+        figure=("M", "growth_main"), base=("M", "growth_main"), has_ratio=False),
+    Row(work="M the same, of its two children", unit="bytes",
+        figure=("M", "growth_child"), base=("M", "growth_child"), has_ratio=False),
 )  # fmt: skip
 
 

@@ -62,15 +62,15 @@ class Process:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
             raise RuntimeError(f"{self.name} ended:\n{tail}")
 
-    def memory(self) -> int:
-        """Return the resident bytes of its group, shared pages counted in each."""
-        total = 0
+    def memories(self) -> dict[int, int]:
+        """Return the resident bytes of each process of its group, shared pages in each."""
+        found = {}
         for pid in self._group():
             with contextlib.suppress(OSError):
                 for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                     if line.startswith("VmRSS:"):
-                        total += 1024 * int(line.split()[1])
-        return total
+                        found[pid] = 1024 * int(line.split()[1])
+        return found
 
     def processor_time(self) -> float:
         """Return the seconds of processor time that its living processes have used."""
@@ -172,8 +172,8 @@ class Stack:
         return next(p for p in self.processes if p.name.endswith("worker"))
 
     def memory(self) -> int:
-        """Return the resident bytes of the worker."""
-        return self.worker.memory()
+        """Return the resident bytes of the worker's processes."""
+        return sum(self.worker.memories().values())
 
     def processor_time(self) -> float:
         """Return the seconds of processor time that the worker has used."""
