@@ -245,7 +245,17 @@ class Postgres(Server):
         )
 
     def crash(self) -> None:
-        """Stop as ``pg_ctl stop -m immediate`` does: nothing is flushed, recovery follows."""
+        """Stop as ``pg_ctl stop -m immediate`` does: nothing is flushed, recovery follows.
+
+        A server that is only starting may miss the signal, and would serve on.
+        """
+        for _ in range(int(_STOP)):
+            if not self.is_running:
+                break
+            assert self._process
+            self.send_signal(signal.SIGQUIT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
         self.stop(signal.SIGQUIT)
 
 
