@@ -19,6 +19,7 @@ from inngest_django.drivers.replay import (
     StepIds,
     body_now,
     branch_now,
+    retrieve,
 )
 from inngest_django.drivers.results import (
     Attempts,
@@ -92,7 +93,7 @@ class Call:
         self._task = asyncio.current_task() if calling.is_async else None
         self._newest = next(reversed(list(request.memos)), None)
         self._kept = 0
-        self._on_progress: Callable[[], None] = lambda: None
+        self._on_progress: Callable[[], None] = _nothing
 
     @property
     def attempts(self) -> Attempts:
@@ -102,6 +103,13 @@ class Call:
     def on_progress(self, callback: Callable[[], None]) -> None:
         """Call back when a checkpointed step was stored."""
         self._on_progress = callback
+
+    def let_go(self) -> None:
+        """Forget the context, which knows this call: together they would be a cycle.
+
+        Cycles wait for the garbage collector with all that they hold, event and results.
+        """
+        self._on_progress = _nothing
 
     # Step tools ------------------------------------------------------------------------
 
@@ -272,7 +280,7 @@ class Call:
         if isinstance(strand, asyncio.Task) and strand is not self._task:
             # The handler may be gone before it awaits this task; asyncio must not report
             # an interrupt as an exception that nobody retrieved.
-            strand.add_done_callback(_retrieve)
+            strand.add_done_callback(retrieve)
         raise Interrupt
 
     def _fail(self, error: BaseException | None) -> NoReturn:
@@ -440,6 +448,5 @@ class Call:
         return True
 
 
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()
+def _nothing() -> None:
+    """Stand in for a callback that nobody gave."""

@@ -59,6 +59,8 @@ async def _enter(function: Function, request: CallRequest, calling: Calling) -> 
         if isinstance(hook_error, LeaseLostError):
             raise
         response, error = results.raised(hook_error, request), hook_error
+    finally:
+        call.let_go()
     try:
         await stack.before_response()
     except Exception as hook_error:  # noqa: BLE001 - a hook is user code
@@ -92,6 +94,8 @@ async def _respond(
             raise call.fault
         return await results.function_error(call.fault, stack, request), call.fault
     if error is not None and is_interrupt(error):
+        # Its traceback holds this frame, which would hold it: a cycle for each call.
+        del error
         await call.end_new_code()
         return await _discovered(request, call, stack)
     if call.root.unwound_at is not None:

@@ -8,6 +8,7 @@ import contextvars
 import dataclasses
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from inngest_django.drivers.base import RACE_MODE, SINGLE_MODE, WAIT_MODE
 from inngest_django.ids import hash_step_id
@@ -137,3 +138,9 @@ class OneBody:
         finally:
             self._owner = self._body = None
             self._lock.release()
+
+
+def retrieve(task: asyncio.Task[Any]) -> None:
+    """Take an interrupt out of a task that nobody awaits."""
+    if not task.cancelled():
+        task.exception()

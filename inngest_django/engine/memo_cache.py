@@ -51,7 +51,7 @@ def steps_of(leased: Leased) -> list[StepRow]:
     if leased.kind is JobKind.STEP:
         loaded = begin_and_load(leased, after=known.revision, only_settled=knows_group)
     elif not is_current:
-        loaded = load_steps(leased.run_id, after=known.revision)
+        loaded = load_steps(leased.run_id, after=known.revision, has_open=leased.has_open_pieces)
     for row in loaded:
         if row.status in STEP_SETTLED and row.revision is not None:
             known.rows[row.hashed_id] = row

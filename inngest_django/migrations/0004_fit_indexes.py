@@ -26,6 +26,10 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(model_name="job", name="inngest_job_lease"),
         migrations.AddIndex(
             model_name="step",
+            index=models.Index(fields=["run", "revision"], name="inngest_step_revision"),
+        ),
+        migrations.AddIndex(
+            model_name="step",
             index=models.Index(
                 condition=models.Q(("mode", "race")), fields=["run"], name="inngest_step_race"
             ),

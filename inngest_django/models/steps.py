@@ -45,8 +45,10 @@ class Step(models.Model):
             models.UniqueConstraint(fields=["run", "hashed_id"], name="inngest_step_once")
         ]
         indexes = [
+            # The load: what was settled after a revision, and what is open.
+            models.Index(fields=["run", "revision"], name="inngest_step_revision"),
             # The join: whether a race goes on in a run.
-            models.Index(fields=["run"], name="inngest_step_race", condition=models.Q(mode="race"))
+            models.Index(fields=["run"], name="inngest_step_race", condition=models.Q(mode="race")),
         ]
 
     def __str__(self) -> str:

@@ -195,32 +195,46 @@ def begin_and_load(leased: Leased, *, after: int = 0, only_settled: bool = False
     step = (leased.step_id or 0, leased.job_id, leased.token)
     if not wire.can_prepare():
         begin_step(*step)
-        return _step_rows(wire.fetch(*_load_statement(leased.run_id, after, only_settled)))
+        return _step_rows(
+            wire.fetch(*_load_statement(leased.run_id, after, only_settled=only_settled))
+        )
     text, params = begin_statement(*step)
     begin = (f"{text} RETURNING {LAZILY}", params)
-    return _step_rows(wire.exchange(begin, _load_statement(leased.run_id, after, only_settled)))
+    return _step_rows(
+        wire.exchange(begin, _load_statement(leased.run_id, after, only_settled=only_settled))
+    )
 
 
-def load_steps(run_id: str, *, after: int = 0) -> list[StepRow]:
+def load_steps(run_id: str, *, after: int = 0, has_open: bool = True) -> list[StepRow]:
     """Return the open steps of a run, and those settled after a revision.
 
     Read after the pieces, so never older than they are.
     ORM form: ``Step.objects.filter(run_id=run_id).filter(Q(revision=None) |
     Q(revision__gt=after))``.
+
+    Args:
+        has_open: Whether there may be open steps.
     """
-    return _step_rows(wire.fetch(*_load_statement(run_id, after)))
+    return _step_rows(wire.fetch(*_load_statement(run_id, after, only_settled=not has_open)))
 
 
-def _load_statement(run_id: str, after: int, only_settled: bool = False) -> Statement:
-    text = (
-        "SELECT id, hashed_id, op, status, output, error, revision, mode FROM inngest_step"
-        " WHERE run_id = %s"
-    )
+_STEPS = (
+    "SELECT id, hashed_id, op, status, output, error, revision, mode FROM inngest_step"
+    " WHERE run_id = %s"
+)
+
+
+def _load_statement(run_id: str, after: int, *, only_settled: bool = False) -> Statement:
     if only_settled:
-        return f"{text} AND revision > %s", (run_id, after)
-    if after:
-        return f"{text} AND (revision IS NULL OR revision > %s)", (run_id, after)
-    return text, (run_id,)
+        return f"{_STEPS} AND revision > %s", (run_id, after)
+    if not after:
+        return _STEPS, (run_id,)
+    # Two questions, each with its part of an index. As one with OR, all steps of the run
+    # are read to find the few.
+    return (
+        f"{_STEPS} AND revision IS NULL UNION ALL {_STEPS} AND revision > %s",
+        (run_id, run_id, after),
+    )
 
 
 def _step_rows(rows: Rows) -> list[StepRow]:
