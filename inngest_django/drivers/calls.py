@@ -105,10 +105,7 @@ class Call:
         self._on_progress = callback
 
     def let_go(self) -> None:
-        """Forget the context, which knows this call: together they would be a cycle.
-
-        Cycles wait for the garbage collector with all that they hold, event and results.
-        """
+        """Forget the context, with which this is a cycle: it would wait for the collector."""
         self._on_progress = _nothing
 
     # Step tools ------------------------------------------------------------------------
