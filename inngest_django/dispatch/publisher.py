@@ -93,7 +93,8 @@ class CeleryPublisher:
     def waiting(self, queue: str) -> int:
         """Return how many messages wait in a queue for a worker; 0 when that is not known."""
         app = self._app or current_app
-        if app.conf.task_always_eager or not self._breaker.allows():
+        # Not ``allows``: after a failure its one turn is a publish's, or none ever succeeds.
+        if app.conf.task_always_eager or self._breaker.is_failing:
             return 0
         for producer in self._idle.take():
             try:
@@ -270,6 +271,11 @@ class Breaker:
         self._lock = threading.Lock()
         self._is_failing = False
         self._retry_at = 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last publish failed."""
+        return self._is_failing
 
     def allows(self) -> bool:
         """Return whether this caller may try now."""

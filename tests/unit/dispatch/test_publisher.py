@@ -132,6 +132,18 @@ def test_messages_that_wait_in_a_queue_are_counted(app: Celery) -> None:
     assert hints.waiting(conf.get().CONTROL_QUEUE) == 1
 
 
+def test_asking_what_waits_takes_no_turn_of_a_publish(app: Celery, refused: int) -> None:
+    """After a failure one caller may try now and then; a question would find out nothing."""
+    good, app.conf.broker_url = app.conf.broker_url, f"amqp://127.0.0.1:{refused}//"
+    hints = CeleryPublisher(app)
+    assert hints.route() is False
+    app.conf.broker_url = good
+    hints._breaker._retry_at = 0.0
+
+    assert hints.waiting("q") == 0
+    assert hints.execute([JobHint(1, "app-f")]) is True
+
+
 def test_nothing_is_known_to_wait_where_no_broker_answers(silent: int) -> None:
     hints = CeleryPublisher(_app(f"amqp://127.0.0.1:{silent}//"))
     hints.route()
