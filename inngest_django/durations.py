@@ -1,7 +1,8 @@
 """Durations and dates as authors write them.
 
 A duration is a timedelta, a number of milliseconds, or text such as ``"2d"``, ``"1h30m"``,
-``"3 days"``, ``"1 hour and 30 minutes"``. A date is a datetime, a date, or text: ISO 8601, or ``YYYY-MM-DDHH:mm:ss``.
+``"3 days"``, ``"1 hour and 30 minutes"``. A date is a datetime, a date, or text: ISO 8601, or
+``YYYY-MM-DDHH:mm:ss``.
 """
 
 from __future__ import annotations

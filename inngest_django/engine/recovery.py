@@ -39,9 +39,10 @@ def tick() -> TickReport:
     crash_points.reach("tick.start")
     now = _beat_pulse()
     hinted, published = 0, True
+    backlogs = _Backlogs()
     for _ in range(_MAX_BATCHES):
         taken = transactions.retrying(lambda: hot_path.take_due(limit=BATCH))
-        due = _without_those_on_their_way(taken)
+        due = backlogs.without_those_on_their_way(taken)
         hinted += len(due)
         crash_points.reach("tick.taken")
         published = hints.execute(
@@ -64,25 +65,41 @@ def tick() -> TickReport:
     return TickReport(hinted=hinted, asked_for_routing=unrouted, was_published=published)
 
 
-def _without_those_on_their_way(taken: Sequence[DueJob]) -> list[DueJob]:
-    """Leave out what was hinted for already and is likely to be waiting in its queue.
+class _Backlogs:
+    """What waits in each queue when a tick looks, asked for once.
 
-    A backlog would double its messages otherwise. Messages are taken first in, first out:
-    when n wait in a queue, what was hinted for longest ago and exceeds that number is lost.
-    The queue may be full of something else, so that some go out whatever it says.
+    A backlog would double its messages if each due job were hinted for again. Messages are
+    taken first in, first out: when n wait in a queue, what was hinted for and exceeds that
+    number is lost. The queue may be full of something else, so that some go out whatever it
+    says.
     """
-    again: dict[str, list[DueJob]] = {}
-    due = []
-    for job in taken:
-        if job.repeats:
-            again.setdefault(conf.get().queue_for(job.function_id), []).append(job)
-        else:
-            due.append(job)
-    for queue, jobs in again.items():
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, int] = {}
+        self._spare: dict[str, int] = {}
+
+    def without_those_on_their_way(self, taken: Sequence[DueJob]) -> list[DueJob]:
+        """Leave out what was hinted for already and is likely to be waiting in its queue."""
+        again: dict[str, list[DueJob]] = {}
+        due = []
+        for job in taken:
+            if job.repeats:
+                again.setdefault(conf.get().queue_for(job.function_id), []).append(job)
+            else:
+                due.append(job)
+        for queue, jobs in again.items():
+            due += self._lost(queue, jobs)
+        return due
+
+    def _lost(self, queue: str, jobs: list[DueJob]) -> list[DueJob]:
+        if queue not in self._waiting:
+            self._waiting[queue], self._spare[queue] = hints.waiting(queue), _UNLIKELY
         jobs.sort(key=lambda job: (-job.repeats, job.due_at))
-        often = sum(job.repeats >= _OFTEN for job in jobs)
-        due += jobs[: max(len(jobs) - hints.waiting(queue), min(often, _UNLIKELY))]
-    return due
+        exceeding = max(0, len(jobs) - self._waiting[queue])
+        self._waiting[queue] = max(0, self._waiting[queue] - len(jobs))
+        often = min(sum(job.repeats >= _OFTEN for job in jobs), self._spare[queue])
+        self._spare[queue] -= max(0, often - exceeding)
+        return jobs[: max(exceeding, often)]
 
 
 def _has_unrouted() -> bool:

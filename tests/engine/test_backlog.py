@@ -60,6 +60,16 @@ def test_of_some_lost_hints_so_many_are_sent_again_as_the_queue_lacks(
     assert _tick(after=2) == 2
 
 
+def test_what_waits_is_counted_once_for_all_batches_of_a_tick(
+    engine: Engine, backlog: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "BATCH", 2)
+    engine.lose_hints()
+    monkeypatch.setattr(engine, "waiting", lambda _: 3)
+
+    assert _tick(after=2) == 3
+
+
 def test_a_queue_full_of_something_else_hides_a_lost_hint_for_a_while_only(
     engine: Engine, backlog: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +88,7 @@ def test_so_few_of_a_large_backlog_go_out_again_that_it_does_not_grow(
     engine: Engine, backlog: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "_UNLIKELY", 2)
+    monkeypatch.setattr(recovery, "BATCH", 2)
     monkeypatch.setattr(engine, "waiting", lambda _: 1_000_000)
 
     assert max(_tick(after=1) for _ in range(60)) == 2

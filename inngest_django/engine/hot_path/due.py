@@ -37,7 +37,8 @@ def take_due(*, limit: int) -> list[DueJob]:
         cursor.execute(
             f"UPDATE inngest_job SET next_hint_at = {again}, hint_count = hint_count + 1"
             f" WHERE id IN (SELECT id FROM inngest_job WHERE next_hint_at <= {soon}"
-            f" AND (leased_until IS NULL OR leased_until <= {soon}) ORDER BY next_hint_at LIMIT %s {lock})"
+            f" AND (leased_until IS NULL OR leased_until <= {soon})"
+            f" ORDER BY next_hint_at LIMIT %s {lock})"
             f" RETURNING id, function_id, available_at, leased_until, hint_count, {now}",
             (limit,),
         )
