@@ -97,7 +97,7 @@ class CallRequest:
     max_attempts: int
     event: Mapping[str, Any]
     events: tuple[Mapping[str, Any], ...]
-    memos: Mapping[str, StepMemo]
+    memos: dict[str, StepMemo]
     pending: frozenset[str] = frozenset()
     target: str | None = None
     plan_only: bool = False

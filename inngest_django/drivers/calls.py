@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from inngest_django import clock
-from inngest_django.drivers import sending
+from inngest_django.drivers import refusals, sending
 from inngest_django.drivers.base import CallRequest, Op
 from inngest_django.drivers.bodies import Bodies, HookFailedError
 from inngest_django.drivers.replay import (
@@ -26,27 +26,15 @@ from inngest_django.drivers.results import (
     Found,
     step_op,
 )
-from inngest_django.errors import (
-    InterruptSwallowedError,
-    LeaseLostError,
-    LimitExceededError,
-    OutsideStepError,
-    StepError,
-    StepUsageError,
-)
+from inngest_django.errors import LeaseLostError, OutsideStepError
 from inngest_django.events import Event
 from inngest_django.functions.function import Function
 from inngest_django.functions.middleware import MiddlewareStack
-from inngest_django.serialization import is_storable
 from inngest_django.states import OpKind
 from inngest_django.steps.calling import Calling
 from inngest_django.steps.interrupts import Interrupt, is_interrupt
 from inngest_django.steps.memos import Memo, StepMemos, fresh
-from inngest_django.steps.specs import BodySpec, Site, Spec
-
-# A step that fails for these reasons gives its code to a run that fails by it; all other
-# reasons are the author's and read "step_errored".
-_KEPT_CODES = frozenset({"output_unserializable", "step_nested"})
+from inngest_django.steps.specs import UNSET, BodySpec, Site, Spec
 
 
 class Call:
@@ -91,8 +79,9 @@ class Call:
         self._site = Site(function_id=function.id, zone=request.time_zone)
         self._thread = threading.get_ident()
         self._task = asyncio.current_task() if calling.is_async else None
-        self._newest = next(reversed(list(request.memos)), None)
+        self._newest = next(reversed(request.memos), None)
         self._kept = 0
+        self._others = request.pending - {request.target}
         self._on_progress: Callable[[], None] = _nothing
 
     @property
@@ -110,21 +99,40 @@ class Call:
 
     # Step tools ------------------------------------------------------------------------
 
+    def recorded(self, step_id: str, output_type: object = UNSET) -> Any:
+        """Return a step's stored result, or ``UNSET`` when only ``meet`` can tell.
+
+        The tasks of long runs and wide groups meet little else than results and open steps
+        that are not theirs, so that there is a short way for these.
+        """
+        branch = self._branch()
+        if (
+            self.is_over
+            or branch.unwound_at is not None
+            or body_now.get() is not None
+            or type(step_id) is not str
+        ):
+            return UNSET
+        plain = self.memos.plain()
+        hashed_id = self._ids.take_plain(step_id, plain, self._others, but=self._newest)
+        if hashed_id is None:
+            return UNSET
+        memo = plain.get(hashed_id)
+        if memo is None:
+            branch.met_pending = True
+            self._unwind(branch, step_id)
+        self.memos.left -= 1
+        if memo.revision > branch.decided_at:  # noqa: PLR1730 - a call less
+            branch.decided_at = memo.revision
+        value = fresh(memo.value)
+        return value if output_type is UNSET else self._function.decode(value, output_type)
+
     async def meet(self, spec: Spec) -> Any:  # noqa: RET503 - the end unwinds
         """Answer a step call from what is stored, do it now, or report it and unwind."""
         self._refuse_nesting()
         branch = self._branch()
         self._refuse_after_unwinding(branch, str(spec.step_id))
-        if not isinstance(spec.step_id, str):
-            raise StepUsageError(
-                f'A step id in function "{self._function.id}" must be a string,'
-                f" got {spec.step_id!r}."
-            )
-        if not is_storable(spec.step_id):
-            raise StepUsageError(
-                f'Step id {spec.step_id!r} in function "{self._function.id}" holds a NUL or half'
-                " of a surrogate pair, which no database stores. Choose another id."
-            )
+        refusals.check_id(spec.step_id, self._function)
         if self.is_over:
             self._unwind(branch, spec.step_id)
         hashed_id, index = self._ids.take(spec.step_id)
@@ -227,14 +235,6 @@ class Call:
         self._ended = True
         await self._stack.after_execution()
 
-    def swallowed(self, step: str) -> InterruptSwallowedError:
-        """Return the error for a handler that did not let an interrupt pass."""
-        return InterruptSwallowedError(
-            f'Function "{self._function.id}" swallowed the unwinding that step "{step}" began.'
-            " Look for a bare except, except BaseException, a return or a step in finally, or"
-            " return_exceptions=True around it, and let BaseException pass."
-        )
-
     # How it works ----------------------------------------------------------------------
 
     def _reach_new_code(self) -> None:
@@ -268,7 +268,7 @@ class Call:
         # on its way through its own code.
         if branch.unwound_at is not None and branch.unwound_by == self._strand():
             if self.fault is None:
-                self.fault = self.swallowed(branch.unwound_at)
+                self.fault = refusals.swallowed(branch.unwound_at, self._function)
             self._unwind(branch, step)
 
     def _unwind(self, branch: Branch, step: str) -> NoReturn:
@@ -296,8 +296,7 @@ class Call:
             if branch.parent is None:
                 self._reach_new_code()
         if memo.error is not None:
-            code = memo.error.code if memo.error.code in _KEPT_CODES else "step_errored"
-            raise StepError(memo.error.message, memo.error.name, memo.error.stack, code=code)
+            raise refusals.failed(memo.error)
         return spec.result(memo.data, self._function)
 
     def _skip_unless_wanted(self, step_id: str, hashed_id: str, branch: Branch) -> None:
@@ -334,10 +333,8 @@ class Call:
             return
         count = len(request.memos) + len(request.pending) + len(self.found) + self._kept
         if count >= request.step_limit:
-            self.fault = self.fault or LimitExceededError(
-                f'Step "{step}" in function "{self._function.id}" is one more than a run may'
-                f" have: {request.step_limit}. Split the work with step.invoke or events, or"
-                ' raise INNGEST["MAX_STEPS"].'
+            self.fault = self.fault or refusals.one_too_many(
+                step, self._function, limit=request.step_limit
             )
             self.is_over = True
             self._unwind(branch, step)
@@ -372,12 +369,12 @@ class Call:
                     self._unwind(parent, branch.unwound_at or "")
                 return None
             if branch.unwound_at is not None:
-                self._fail(self.swallowed(branch.unwound_at))
+                self._fail(refusals.swallowed(branch.unwound_at, self._function))
             if isinstance(error, Exception):
                 return error
             raise
         if branch.unwound_at is not None:
-            self._fail(self.swallowed(branch.unwound_at))
+            self._fail(refusals.swallowed(branch.unwound_at, self._function))
         return None
 
     # Bodies ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from inngest_django.drivers import results
+from inngest_django.drivers import refusals, results
 from inngest_django.drivers.base import CallRequest, CallResponse, Discovered, Raised
 from inngest_django.drivers.calls import Call
 from inngest_django.drivers.replay import inside_branch
@@ -99,7 +99,7 @@ async def _respond(
         await call.end_new_code()
         return await _discovered(request, call, stack)
     if call.root.unwound_at is not None:
-        error = call.swallowed(call.root.unwound_at)
+        error = refusals.swallowed(call.root.unwound_at, function)
     if error is not None:
         return await results.function_error(error, stack, request), error
     await call.end_new_code()

@@ -12,6 +12,6 @@ class Interrupt(BaseException):
 
 def is_interrupt(error: BaseException) -> bool:
     """Whether an exception is an interrupt, or a group that holds one (``TaskGroup``)."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(Interrupt) is not None
-    return isinstance(error, Interrupt)
+    if isinstance(error, Interrupt):
+        return True
+    return isinstance(error, BaseExceptionGroup) and error.subgroup(Interrupt) is not None

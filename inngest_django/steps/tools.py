@@ -38,6 +38,9 @@ class Host(Protocol):
 
     app_id: str
 
+    def recorded(self, step_id: str, output_type: object = UNSET) -> Any:
+        """Return the step's stored result, or ``UNSET`` when only ``meet`` can tell."""
+
     async def meet(self, spec: Spec) -> Any:
         """Return the step's result, raise its error, or interrupt the handler."""
 
@@ -86,10 +89,13 @@ class StepSync(_Tools):
             handler_args: Passed to the handler; use ``functools.partial`` for keywords.
             output_type: With a client that has a serializer, the type to restore.
         """
-        spec = BodySpec(
-            step_id=step_id, handler=handler, args=handler_args, output_type=output_type
-        )
-        return cast("_T", run_now(self._host.meet(spec)))
+        result: _T = self._host.recorded(step_id, output_type)
+        if result is UNSET:
+            spec = BodySpec(
+                step_id=step_id, handler=handler, args=handler_args, output_type=output_type
+            )
+            result = run_now(self._host.meet(spec))
+        return result
 
     def transaction(
         self,
@@ -101,24 +107,23 @@ class StepSync(_Tools):
 
         Its writes on the engine's database and the record exist together or not at all.
         """
-        return cast(
-            "_T",
-            run_now(
-                self._host.meet(
-                    BodySpec(
-                        step_id=step_id, handler=handler, args=handler_args, is_transaction=True
-                    )
-                )
-            ),
-        )
+        result: _T = self._host.recorded(step_id)
+        if result is UNSET:
+            spec = BodySpec(
+                step_id=step_id, handler=handler, args=handler_args, is_transaction=True
+            )
+            result = run_now(self._host.meet(spec))
+        return result
 
     def sleep(self, step_id: str, duration: Duration) -> None:
         """Pause the run; no worker is held. Milliseconds, a timedelta, or text (``"2d"``)."""
-        run_now(self._host.meet(SleepSpec(step_id=step_id, duration=duration)))
+        if self._host.recorded(step_id) is UNSET:
+            run_now(self._host.meet(SleepSpec(step_id=step_id, duration=duration)))
 
     def sleep_until(self, step_id: str, until: Date) -> None:
         """Pause the run until a moment; one in the past continues at once."""
-        run_now(self._host.meet(SleepUntilSpec(step_id=step_id, until=until)))
+        if self._host.recorded(step_id) is UNSET:
+            run_now(self._host.meet(SleepUntilSpec(step_id=step_id, until=until)))
 
     def wait_for_event(
         self,
@@ -228,9 +233,14 @@ class Step(_Tools):
             handler_args: Passed to the handler; use ``functools.partial`` for keywords.
             output_type: With a client that has a serializer, the type to restore.
         """
-        return await self._host.meet(
-            BodySpec(step_id=step_id, handler=handler, args=handler_args, output_type=output_type)
-        )
+        result = self._host.recorded(step_id, output_type)
+        if result is UNSET:
+            result = await self._host.meet(
+                BodySpec(
+                    step_id=step_id, handler=handler, args=handler_args, output_type=output_type
+                )
+            )
+        return result
 
     async def transaction(
         self,
@@ -242,18 +252,22 @@ class Step(_Tools):
 
         Its writes on the engine's database and the record exist together or not at all.
         """
-        result = await self._host.meet(
-            BodySpec(step_id=step_id, handler=handler, args=handler_args, is_transaction=True)
-        )
-        return cast("_T", result)
+        result: _T = self._host.recorded(step_id)
+        if result is UNSET:
+            result = await self._host.meet(
+                BodySpec(step_id=step_id, handler=handler, args=handler_args, is_transaction=True)
+            )
+        return result
 
     async def sleep(self, step_id: str, duration: Duration) -> None:
         """Pause the run; no worker is held. Milliseconds, a timedelta, or text (``"2d"``)."""
-        await self._host.meet(SleepSpec(step_id=step_id, duration=duration))
+        if self._host.recorded(step_id) is UNSET:
+            await self._host.meet(SleepSpec(step_id=step_id, duration=duration))
 
     async def sleep_until(self, step_id: str, until: Date) -> None:
         """Pause the run until a moment; one in the past continues at once."""
-        await self._host.meet(SleepUntilSpec(step_id=step_id, until=until))
+        if self._host.recorded(step_id) is UNSET:
+            await self._host.meet(SleepUntilSpec(step_id=step_id, until=until))
 
     async def wait_for_event(
         self,

@@ -1,0 +1,214 @@
+"""Recorded steps, and open ones of others, are passed without the driver's long way."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from inngest_django.drivers.base import Discovered, Op, Raised
+from inngest_django.drivers.calls import Call
+from inngest_django.errors import NonRetriableError, StepError
+from inngest_django.functions.middleware import MiddlewareSync
+from inngest_django.ids import hash_step_id
+from inngest_django.steps.groups import ParallelMode
+from inngest_django.steps.specs import UNSET, Spec
+from tests.unit.drivers.harness import Engine, run
+from tests.unit.drivers.support import both, function
+
+
+@pytest.fixture
+def met(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the steps that took the long way."""
+    ids: list[str] = []
+    meet = Call.meet
+
+    async def noted(self: Call, spec: Spec) -> Any:
+        ids.append(spec.step_id)
+        return await meet(self, spec)
+
+    monkeypatch.setattr(Call, "meet", noted)
+    return ids
+
+
+async def in_a_row(ctx: Any) -> int:
+    total = 0
+    for number in range(5):
+        total += await ctx.step.run(f"s{number}", lambda: 1)
+    await ctx.step.sleep("nap", "1h")
+    total += await ctx.step.transaction("last", lambda: 1)
+    return int(total)
+
+
+@pytest.mark.parametrize("fn", both(in_a_row))
+def test_only_the_last_result_and_what_is_new_are_looked_at(fn: Any, met: list[str]) -> None:
+    engine = run(fn)
+    met.clear()
+
+    engine.call()
+
+    assert engine.output == 6
+    assert met == ["last"]
+
+
+async def side_by_side(ctx: Any) -> int:
+    steps = [functools.partial(ctx.step.run, f"s{number}", lambda: 1) for number in range(4)]
+    return sum(await ctx.group.parallel(tuple(steps)))
+
+
+@pytest.mark.parametrize("fn", both(side_by_side))
+def test_task_of_a_branch_looks_at_its_own_step_only(fn: Any, met: list[str]) -> None:
+    engine = Engine(fn, hold=("s0", "s1", "s2", "s3")).run()
+    met.clear()
+
+    response = engine.call(target=hash_step_id("s2", 0))
+
+    assert [op.name for op in response.ops] == ["s2"]
+    assert met == ["s2"]
+
+
+async def repeated(ctx: Any) -> list[Any]:
+    found = [await ctx.step.run("a:1", lambda: "literal")]
+    for number in range(4):
+        found.append(await ctx.step.run("a", lambda number=number: {"number": [number]}))
+        await ctx.step.sleep("nap", "1h")
+    return found
+
+
+async def failing(ctx: Any) -> str:
+    def fail() -> None:
+        raise NonRetriableError("no")
+
+    await ctx.step.run("first", lambda: 1)
+    try:
+        await ctx.step.run("bad", lambda: 1 // 0)
+    except StepError as error:
+        await ctx.step.run("after", functools.partial(str, error))
+    await ctx.step.run("worst", fail)
+    return "never"
+
+
+async def racing(ctx: Any) -> Any:
+    async def slow() -> Any:
+        await ctx.step.run("slow-1", lambda: 1)
+        return await ctx.step.run("slow-2", lambda: 1 // 0)
+
+    async def quick() -> Any:
+        return await ctx.step.run("quick", lambda: 1 // 0)
+
+    await ctx.step.run("before", lambda: 1)
+    try:
+        await ctx.group.parallel((slow, quick), parallel_mode=ParallelMode.RACE)
+    except StepError as error:
+        return [str(error), await ctx.step.run("after", lambda: 2)]
+    return None
+
+
+async def grouped(ctx: Any) -> Any:
+    async def one(name: str) -> Any:
+        first = await ctx.step.run("same", lambda: name)
+        return first + await ctx.step.run(f"{name}-2", lambda: "!")
+
+    names = [functools.partial(one, name) for name in "abc"]
+    found = await ctx.group.parallel(tuple(names))
+    return [*found, await ctx.step.run("same", lambda: "end")]
+
+
+class Counting(MiddlewareSync):
+    seen: list[str] = []
+
+    def transform_input(self, ctx: Any, function: Any, steps: Any) -> None:
+        self.seen.append("transform_input")
+        self.steps = steps
+
+    def before_execution(self) -> None:
+        self.seen.append("before_execution")
+        for memo in self.steps.values():
+            self.seen.append(repr(memo.data))
+
+    def after_execution(self) -> None:
+        self.seen.append("after_execution")
+
+    def transform_output(self, result: Any) -> None:
+        self.seen.append("transform_output")
+
+    def before_response(self) -> None:
+        self.seen.append("before_response")
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(
+    "description", [in_a_row, side_by_side, repeated, failing, racing, grouped]
+)
+def test_short_way_leads_to_what_the_long_one_leads_to(
+    description: Callable[..., Any], checkpointing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entries() -> list[Any]:
+        Counting.seen.clear()
+        found: list[Any] = []
+        for fn in both(description, middleware=[Counting]):
+            engine = run(fn, checkpointing=checkpointing)
+            found += [plain(entry) for entry in engine.entries]
+        return [*found, *Counting.seen]
+
+    short = entries()
+    monkeypatch.setattr(Call, "recorded", lambda *_: UNSET)
+
+    assert short == entries()
+
+
+def plain(response: Any) -> Any:
+    """Return a response without times and tracebacks."""
+
+    def without(op: Op) -> Op:
+        error = op.error and (op.error["name"], op.error["message"], op.error["code"])
+        return dataclasses.replace(op, started_at=None, error=error)  # type: ignore[arg-type]
+
+    if isinstance(response, Raised):
+        return response.error["name"], response.error["message"], response.error["code"]
+    if isinstance(response, Discovered):
+        return dataclasses.replace(response, ops=tuple(without(op) for op in response.ops))
+    return response
+
+
+def test_recorded_step_in_a_body_is_refused() -> None:
+    is_changed = False
+
+    def handler(ctx: Any) -> None:
+        if is_changed:
+            ctx.step.run("new", lambda: ctx.step.run("a", lambda: 1))
+        for name in "abc":
+            ctx.step.run(name, lambda: 1)
+        ctx.step.sleep("nap", "1h")
+
+    engine = Engine(function(handler), hold=("nap",)).run()
+    engine.pieces = {key: piece for key, piece in engine.pieces.items() if piece.memo is not None}
+    is_changed = True
+
+    response = engine.call()
+
+    assert [op.error["code"] for op in response.ops] == ["step_nested"]
+
+
+def test_recorded_step_after_a_swallowed_interrupt_is_refused() -> None:
+    is_changed = False
+
+    def handler(ctx: Any) -> None:
+        if is_changed:
+            with contextlib.suppress(BaseException):
+                ctx.step.run("new", lambda: 1)
+        for name in "abc":
+            ctx.step.run(name, lambda: 1)
+        ctx.step.sleep("nap", "1h")
+
+    engine = Engine(function(handler), hold=("nap",)).run()
+    engine.pieces = {key: piece for key, piece in engine.pieces.items() if piece.memo is not None}
+    is_changed = True
+
+    response = engine.call()
+
+    assert response.error["code"] == "interrupt_swallowed"
