@@ -182,7 +182,7 @@ def checkpoint(leased: Leased, op: Op, *, ttl: dt.timedelta) -> int | None:
     crash_points.reach("checkpoint.committed")
     if written is None:
         return None
-    memo_cache.add(leased.run_id, step, step_id=written[1], revision=written[0])
+    memo_cache.add(leased.run_id, step, revision=written[0])
     pieces.announce_step(
         leased.run_id,
         leased.function_id,

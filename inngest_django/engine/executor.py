@@ -13,7 +13,7 @@ from django.db import connections
 from django.utils import timezone
 
 from inngest_django import conf, ids, signals
-from inngest_django.drivers.base import CallRequest, Discovered, Driver, Op, StepMemo
+from inngest_django.drivers.base import CallRequest, Discovered, Driver, Op
 from inngest_django.drivers.in_process import InProcessDriver
 from inngest_django.engine import (
     bodies,
@@ -39,7 +39,7 @@ from inngest_django.functions.function import Function
 from inngest_django.models import Event, Run
 from inngest_django.models.events import payload_of
 from inngest_django.serialization import loads
-from inngest_django.states import STEP_OPEN, STEP_SETTLED, JobKind, OpKind, RunStatus
+from inngest_django.states import STEP_OPEN, JobKind, OpKind, RunStatus
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,6 @@ UNKNOWN_FUNCTION_DELAY = dt.timedelta(seconds=5)
 # so what keeps dying is the function's own code between its steps.
 _MAX_ENTRY_LOSSES = 5
 _USER_CODE = (JobKind.ENTER, JobKind.STEP)
-# Characters of a result up to which it is kept decoded.
-_KEPT_DECODED = 1024
 # A job refused because it is due within this many seconds is hinted again.
 _SOON = 2.0
 
@@ -115,13 +113,13 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
         return ()
     if not _is_ready(leased, function):
         return ()
-    rows = memo_cache.steps_of(leased)
-    target = _target(leased, rows)
+    steps = memo_cache.steps_of(leased)
+    target = _target(leased, steps.rest)
     if leased.kind is JobKind.STEP and target is None:
         logger.warning("job without an open step", extra={"job_id": leased.job_id})
         return ()
     recorder = checkpoints.Recorder(leased, lease, function)
-    request = _request(leased, lease, rows, function, target=target)
+    request = _request(leased, lease, steps, function, target=target)
     if recorder.is_wanted():
         request = dataclasses.replace(request, record=recorder.record)
     crash_points.reach("call.start")
@@ -199,23 +197,20 @@ def _target(leased: Leased, rows: list[StepRow]) -> str | None:
 def _request(
     leased: Leased,
     lease: Lease,
-    rows: list[StepRow],
+    steps: memo_cache.Steps,
     function: Function,
     *,
     target: str | None,
 ) -> CallRequest:
     events = _events(leased)
-    settled = sorted(
-        (row for row in rows if row.status in STEP_SETTLED), key=lambda row: row.revision or 0
-    )
     return CallRequest(
         run_id=leased.run_id,
         attempt=min(leased.attempt, function.max_attempts - 1),
         max_attempts=function.max_attempts,
         event=events[0],
         events=events,
-        memos={row.hashed_id: _memo(row) for row in settled},
-        pending=frozenset(row.hashed_id for row in rows if row.status in STEP_OPEN),
+        memos=steps.memos,
+        pending=frozenset(row.hashed_id for row in steps.rest if row.status in STEP_OPEN),
         target=target,
         plan_only=leased.kind is JobKind.ENTER
         and (leased.has_open_pieces or leased.loss_count > 0),
@@ -227,23 +222,6 @@ def _request(
         transact=_transactor(leased, function),
         guard=_guard(),
     )
-
-
-def _memo(row: StepRow) -> StepMemo:
-    if row.memo is not None:
-        return row.memo
-    error: Any = None if row.error is None else loads(row.error)
-    memo = StepMemo(
-        hashed_id=row.hashed_id,
-        op=row.op,
-        value=None if row.output is None else loads(row.output),
-        error=error,
-        revision=row.revision or 0,
-    )
-    # Rows stay in memory between calls. Decoded, a large value may weigh ten times its text.
-    if len(row.output or "") <= _KEPT_DECODED:
-        row.memo = memo
-    return memo
 
 
 def _events(leased: Leased) -> tuple[dict[str, Any], ...]:

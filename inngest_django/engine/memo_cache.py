@@ -7,26 +7,66 @@ steps reads n²/2 results.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import threading
+from typing import Any
 
-from inngest_django.drivers.base import RACE_MODE
+from inngest_django.drivers.base import RACE_MODE, StepMemo
 from inngest_django.engine.hot_path import Leased, NewStep, StepRow, begin_and_load, load_steps
+from inngest_django.serialization import loads
 from inngest_django.states import STEP_SETTLED, JobKind
 
 MAX_RUNS = 256
 MAX_CHARACTERS = 64 * 1024 * 1024
-_ROW_CHARACTERS = 200  # What a row weighs besides its texts.
+_ROW_CHARACTERS = 200  # What a step weighs besides its texts.
+# Characters of a result up to which it is kept decoded. Decoded, a large value may weigh ten
+# times its text.
+_KEPT_DECODED = 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of a run.
+
+    Attributes:
+        memos: The settled ones by hashed id, in the order of their revisions.
+        rest: The rows of all others.
+    """
+
+    memos: dict[str, StepMemo]
+    rest: list[StepRow]
 
 
 class _Known:
-    __slots__ = ("characters", "open", "revision", "rows")
+    __slots__ = ("characters", "large", "memos", "open", "revision")
 
     def __init__(self) -> None:
-        self.rows: dict[str, StepRow] = {}
+        # In the order of revisions, which is the order in which they are added.
+        self.memos: dict[str, StepMemo] = {}
+        # Of the memos those without a value, which is decoded for each call.
+        self.large: dict[str, str] = {}
         # By id. Of a group without a race: none is added to it while one of its steps is open.
         self.open: dict[int, StepRow] = {}
         self.revision = 0
         self.characters = 0
+
+    def add(self, step: StepRow | NewStep, revision: int) -> int:
+        """Keep a settled step; returns how many characters it weighs."""
+        is_large = len(step.output or "") > _KEPT_DECODED
+        if is_large:
+            self.large[step.hashed_id] = step.output or ""
+        self.memos[step.hashed_id] = _memo(step, revision, output=None if is_large else step.output)
+        self.revision = max(self.revision, revision)
+        size = len(step.output or "") + len(step.error or "") + _ROW_CHARACTERS
+        self.characters += size
+        return size
+
+    def current(self) -> dict[str, StepMemo]:
+        """Return the memos, complete, in a dictionary that later ones do not reach."""
+        memos = self.memos.copy()
+        for hashed_id, text in self.large.items():
+            memos[hashed_id] = dataclasses.replace(memos[hashed_id], value=loads(text))
+        return memos
 
 
 _runs: collections.OrderedDict[str, _Known] = collections.OrderedDict()
@@ -34,7 +74,7 @@ _lock = threading.Lock()
 _characters = 0
 
 
-def steps_of(leased: Leased) -> list[StepRow]:
+def steps_of(leased: Leased) -> Steps:
     """Return all steps of a leased job's run, settled ones from memory where possible.
 
     The step that the job is there for begins with that.
@@ -52,17 +92,16 @@ def steps_of(leased: Leased) -> list[StepRow]:
         loaded = begin_and_load(leased, after=known.revision, only_settled=knows_group)
     elif not is_current:
         loaded = load_steps(leased.run_id, after=known.revision, has_open=leased.has_open_pieces)
+    loaded.sort(key=lambda row: row.revision or 0)
     for row in loaded:
         if row.status in STEP_SETTLED and row.revision is not None:
-            known.rows[row.hashed_id] = row
-            known.revision = max(known.revision, row.revision)
-            known.characters += len(row.output or "") + len(row.error or "") + _ROW_CHARACTERS
+            known.add(row, row.revision)
             open_rows.pop(row.id, None)
         else:
             open_rows[row.id] = row
     known.revision = max(known.revision, leased.revision)
-    rows = [*known.rows.values(), *open_rows.values()]
-    if not any(row.mode == RACE_MODE for row in open_rows.values()):
+    steps = Steps(known.current(), list(open_rows.values()))
+    if knows_group or not any(row.mode == RACE_MODE for row in steps.rest):
         known.open = open_rows
     with _lock:
         other = _runs.pop(leased.run_id, None)
@@ -76,22 +115,16 @@ def steps_of(leased: Leased) -> list[StepRow]:
         if _characters > MAX_CHARACTERS:
             _runs.clear()
             _characters = 0
-    return rows
+    return steps
 
 
-def add(run_id: str, step: NewStep, *, step_id: int, revision: int) -> None:
+def add(run_id: str, step: NewStep, *, revision: int) -> None:
     """Keep a step that this process has just recorded, if it knew all the ones before it."""
     global _characters
-    row = StepRow(step_id, step.hashed_id, step.op, step.status, step.output, step.error, revision)
     with _lock:
         known = _runs.get(run_id)
-        if known is None or known.revision != revision - 1:
-            return
-        known.rows[row.hashed_id] = row
-        known.revision = revision
-        size = len(row.output or "") + len(row.error or "") + _ROW_CHARACTERS
-        known.characters += size
-        _characters += size
+        if known is not None and known.revision == revision - 1:
+            _characters += known.add(step, revision)
 
 
 def forget(run_id: str) -> None:
@@ -101,3 +134,14 @@ def forget(run_id: str) -> None:
         known = _runs.pop(run_id, None)
         if known is not None:
             _characters -= known.characters
+
+
+def _memo(step: StepRow | NewStep, revision: int, *, output: str | None) -> StepMemo:
+    error: Any = None if step.error is None else loads(step.error)
+    return StepMemo(
+        hashed_id=step.hashed_id,
+        op=step.op,
+        value=None if output is None else loads(output),
+        error=error,
+        revision=revision,
+    )

@@ -86,7 +86,7 @@ def _exchange(leased: Leased, response: CallResponse) -> bool:
     if written is None:
         return False
     job_id, step_id, revision = written
-    memo_cache.add(leased.run_id, step, step_id=step_id, revision=revision)
+    memo_cache.add(leased.run_id, step, revision=revision)
     pieces.announce_step(
         leased.run_id,
         leased.function_id,

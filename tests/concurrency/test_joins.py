@@ -190,7 +190,14 @@ def test_results_loaded_before_the_pieces_let_a_body_run_again(
     def settle(run: Run, job_id: int) -> None:
         # The results as they are before the piece settles, the pieces as they are after it.
         rows = hot_path.load_steps(run.id, after=0)
-        older[run.id] = [row for row in rows if row.status in STEP_SETTLED]
+        settled = [row for row in rows if row.status in STEP_SETTLED]
+        older[run.id] = memo_cache.Steps(
+            {
+                row.hashed_id: memo_cache._memo(row, row.revision or 0, output=row.output)
+                for row in settled
+            },
+            [],
+        )
         executor.execute(job_id)
 
     def request(leased: Any, *args: Any, **kwargs: Any) -> Any:

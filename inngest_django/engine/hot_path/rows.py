@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 from typing import Any
 
-from inngest_django.drivers.base import StepMemo
 from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 
 
@@ -56,11 +55,7 @@ class EventRow:
 
 @dataclasses.dataclass(slots=True)
 class StepRow:
-    """A step as stored; ``output`` and ``error`` are JSON text.
-
-    Attributes:
-        memo: What a driver gets of it, once that was made; never changed, like the row.
-    """
+    """A step as stored; ``output`` and ``error`` are JSON text."""
 
     id: int
     hashed_id: str
@@ -70,7 +65,6 @@ class StepRow:
     error: str | None
     revision: int | None
     mode: str = ""
-    memo: StepMemo | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
