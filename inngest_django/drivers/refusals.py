@@ -5,6 +5,7 @@ from __future__ import annotations
 from inngest_django.errors import (
     InterruptSwallowedError,
     LimitExceededError,
+    OutsideStepError,
     StepError,
     StepUsageError,
 )
@@ -48,6 +49,14 @@ def one_too_many(step: str, function: Function, *, limit: int) -> LimitExceededE
     return LimitExceededError(
         f'Step "{step}" in function "{function.id}" is one more than a run may have: {limit}.'
         ' Split the work with step.invoke or events, or raise INNGEST["MAX_STEPS"].'
+    )
+
+
+def no_body() -> OutsideStepError:
+    """Return the error for an idempotency key that nothing here has."""
+    return OutsideStepError(
+        "ctx.step.idempotency_key exists only while a step's body runs."
+        " Read it inside the function that is passed to step.run."
     )
 
 

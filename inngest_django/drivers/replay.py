@@ -7,21 +7,26 @@ import contextlib
 import contextvars
 import dataclasses
 import threading
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from inngest_django.drivers.base import RACE_MODE, SINGLE_MODE, WAIT_MODE
 from inngest_django.ids import hash_step_id
-from inngest_django.steps.memos import Stored
 
 
 class StepIds:
-    """Gives each step call of one entry its hashed id. Thread-safe."""
+    """Gives each step call of one entry its hashed id. Thread-safe.
+
+    Attributes:
+        lock: Held by who looks at the others and changes them.
+        next: By id, the index from which its next use looks for one that is free.
+        used: Hashed ids.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._next: dict[str, int] = {}
-        self._used: set[str] = set()
+        self.lock = threading.Lock()
+        self.next: dict[str, int] = {}
+        self.used: set[str] = set()
 
     def take(self, step_id: str) -> tuple[str, int]:
         """Return hashed id and index of the next use of an id.
@@ -29,48 +34,15 @@ class StepIds:
         A literal ``"a:1"`` hashes like the second ``"a"``; whichever comes later takes its
         next free index.
         """
-        with self._lock:
-            index = self._next.get(step_id, 0)
+        with self.lock:
+            index = self.next.get(step_id, 0)
             hashed_id = hash_step_id(step_id, index)
-            while hashed_id in self._used:
+            while hashed_id in self.used:
                 index += 1
                 hashed_id = hash_step_id(step_id, index)
-            self._next[step_id] = index + 1
-            self._used.add(hashed_id)
+            self.next[step_id] = index + 1
+            self.used.add(hashed_id)
             return hashed_id, index
-
-    def take_plain(
-        self,
-        step_id: str,
-        stored: Mapping[str, Stored],
-        passed: Collection[str],
-        *,
-        but: str | None,
-    ) -> str | None:
-        """Return the hashed id of the next use of an id; None, and take none, unless known.
-
-        Args:
-            stored, passed: Results and open steps; one of them knows the step.
-            but: The one result that is not meant; neither are those of failed steps.
-        """
-        # Not ``with``: it takes twice the time, and this is called for each recorded step.
-        self._lock.acquire()
-        try:
-            index = self._next.get(step_id, 0)
-            hashed_id = hash_step_id(step_id, index)
-            memo = stored.get(hashed_id)
-            if memo is None:
-                if hashed_id not in passed:
-                    return None
-            elif memo.error is not None or hashed_id == but:
-                return None
-            if hashed_id in self._used:
-                return None
-            self._next[step_id] = index + 1
-            self._used.add(hashed_id)
-            return hashed_id
-        finally:
-            self._lock.release()
 
 
 @dataclasses.dataclass(eq=False, slots=True)

@@ -51,12 +51,14 @@ class StepMemos:
 
     Attributes:
         left: How many of them the replay has not met.
+        plain: Those that may be given out as they are, but for a copy: none once a middleware
+            looked at them.
     """
 
     def __init__(self, stored: Mapping[str, Stored]) -> None:
         self._stored = stored
         self._memos: dict[str, Memo] = {}
-        self._is_shown = False
+        self.plain = stored
         self.left = len(stored)
 
     @property
@@ -71,16 +73,9 @@ class StepMemos:
 
     def values(self) -> Iterator[Memo]:
         """Iterate over the results; changes to a ``Memo`` reach the function."""
-        self._is_shown = True
+        self.plain = {}
         for hashed_id in self._stored:
             yield self._memo(hashed_id)
-
-    def plain(self) -> Mapping[str, Stored]:
-        """Return the results that may be given out as they are stored, but for a copy.
-
-        Not those that a middleware saw, and not the last one that is left.
-        """
-        return _NONE if self._is_shown or self.left < 2 else self._stored
 
     def take(self, hashed_id: str) -> Memo | None:
         """Return the result of a step that the replay met, or None when it has none yet."""
@@ -117,6 +112,3 @@ def fresh(value: Any) -> Any:
         return marshal.loads(marshal.dumps(value, 2))  # noqa: S302 - of its own making
     except ValueError:  # Holds an object of a subclass of str, int, ...
         return loads(dumps(value))
-
-
-_NONE: Mapping[str, Stored] = {}
