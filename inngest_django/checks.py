@@ -192,10 +192,7 @@ def _shown_path(path: str) -> str:
 
 def not_enforced(config: Any) -> list[str]:
     """Return the names of options in a configuration that nothing enforces yet."""
-    names = [name for name in NOT_ENFORCED if config.get(name) not in (None, [], {})]
-    if any(trigger.get("cron") for trigger in config.get("triggers") or ()):
-        names.append("a cron trigger")
-    return names
+    return [name for name in NOT_ENFORCED if config.get(name) not in (None, [], {})]
 
 
 def _vendor() -> str:

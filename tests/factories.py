@@ -10,7 +10,7 @@ import datetime as dt
 from typing import Any
 
 from inngest_django import clock, ids
-from inngest_django.models import Attempt, Event, Function, Job, Pulse, Run, Step, Wait
+from inngest_django.models import Attempt, Event, Function, Job, Pulse, Run, Schedule, Step, Wait
 from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 
 NOW = clock.now()
@@ -195,6 +195,18 @@ def function(function_id: str = "shop-fulfil", **values: Any) -> Function:
         "registered_at": ago(100),
     }
     return Function.objects.create(id=function_id, **{**defaults, **values})
+
+
+def schedule(function_id: str = "shop-fulfil", **values: Any) -> Schedule:
+    """A schedule that a living process declared, due in an hour."""
+    next_at = values.pop("next_at", ago(-3600))
+    defaults: dict[str, Any] = {
+        "cron": "0 * * * *",
+        "next_at": next_at,
+        "fires_at": next_at,
+        "registered_at": ago(10),
+    }
+    return Schedule.objects.create(function_id=function_id, **{**defaults, **values})
 
 
 def pulse(seconds_ago: float = 0.0) -> Pulse:

@@ -6,6 +6,7 @@ from inngest_django.admin.events import EventAdmin
 from inngest_django.admin.functions import FunctionAdmin
 from inngest_django.admin.jobs import JobAdmin
 from inngest_django.admin.runs import RunAdmin
+from inngest_django.admin.schedules import ScheduleAdmin
 from inngest_django.admin.waits import WaitAdmin
 
-__all__ = ["EventAdmin", "FunctionAdmin", "JobAdmin", "RunAdmin", "WaitAdmin"]
+__all__ = ["EventAdmin", "FunctionAdmin", "JobAdmin", "RunAdmin", "ScheduleAdmin", "WaitAdmin"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inngest_django.admin import timeline
 from inngest_django.admin.base import ReadOnlyAdmin, anchor
+from inngest_django.engine import schedules, transactions
 from inngest_django.functions import registry
 from inngest_django.models import Function, Run
 from inngest_django.serialization import dumps
@@ -31,15 +33,16 @@ _NOT_OPTIONS = ("id", "name", "triggers", "steps")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TriggerView:
-    """One way in which a function starts."""
+    """One way in which a function starts; ``next_at`` of a schedule that is on."""
 
     kind: str
     value: str
     expression: str
+    next_at: dt.datetime | None = None
 
 
-def triggers(config: Any) -> list[TriggerView]:
-    """Return the triggers of a stored configuration."""
+def triggers(config: Any, next_times: Mapping[str, dt.datetime] | None = None) -> list[TriggerView]:
+    """Return the triggers of a stored configuration; times come by schedule."""
     found = []
     for trigger in _mapping(config).get("triggers") or ():
         is_cron = bool(trigger.get("cron"))
@@ -48,6 +51,7 @@ def triggers(config: Any) -> list[TriggerView]:
                 kind="cron" if is_cron else "event",
                 value=str(trigger.get("cron") or trigger.get("event") or ""),
                 expression=str(trigger.get("expression") or ""),
+                next_at=(next_times or {}).get(trigger.get("cron") or ""),
             )
         )
     return found
@@ -112,6 +116,8 @@ class FunctionAdmin(ReadOnlyAdmin[Function]):
         function = self.found(Function.objects.all(), unquote(object_id))
         recent: QuerySet[Run] = Run.objects.filter(function_id=function.pk)
         rows = recent.defer("output", "error").order_by("-pk")[:RECENT_LIMIT]
+        rows_alive = schedules.alive(transactions.now()).filter(function_id=function.pk)
+        next_times = dict(rows_alive.values_list("cron", "next_at"))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -120,7 +126,7 @@ class FunctionAdmin(ReadOnlyAdmin[Function]):
             "original": function,
             "function": function,
             "is_known": is_known(function.pk),
-            "triggers": triggers(function.config),
+            "triggers": triggers(function.config, next_times),
             "options": options(function.config),
             "runs": [(timeline.run_link(run, link=self.link), run) for run in rows],
             "runs_url": self._runs_url(function),

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from inngest_django.api.authentication import ApiKeyAuthentication
 from inngest_django.api.errors import bad_request, not_found
 from inngest_django.api.views import InngestView, envelope
+from inngest_django.engine import ingest
 from inngest_django.models import Event, Run
 from inngest_django.states import RunStatus
 
@@ -41,7 +42,9 @@ class EventRunsView(ReadView):
     def get(self, request: Request, event_id: str) -> Response:
         """Return the runs, oldest first."""
         event = _event(event_id)
-        return envelope([run_json(run) for run in event.runs.order_by("pk")[:RUN_LIMIT]])
+        return envelope(
+            [run_json(run) for run in event.runs.order_by("pk").select_related("event")[:RUN_LIMIT]]
+        )
 
 
 class RunView(ReadView):
@@ -49,7 +52,7 @@ class RunView(ReadView):
 
     def get(self, request: Request, run_id: str) -> Response:
         """Return the run."""
-        run = Run.objects.filter(pk=ulid(run_id, what="Run")).first()
+        run = Run.objects.select_related("event").filter(pk=ulid(run_id, what="Run")).first()
         if run is None:
             raise not_found(f"No run has the id {run_id}.")
         return envelope(run_json(run))
@@ -81,6 +84,8 @@ def run_json(run: Run) -> dict[str, Any]:
         "ended_at": _time(run.ended_at),
         "output": run.output if run.error is None else {"error": run.error},
     }
+    if run.event.name == ingest.SCHEDULED:
+        body["cron"] = run.event.data.get("cron")
     if run.original_run_id:
         body["original_run_id"] = run.original_run_id
     return body

@@ -29,6 +29,8 @@ FINISHED = "inngest/function.finished"
 FAILED = "inngest/function.failed"
 CANCELLED = "inngest/function.cancelled"
 INVOKED = "inngest/function.invoked"
+SCHEDULED = "inngest/scheduled.timer"
+# Those that are routed.
 INTERNAL_NAMES = (FINISHED, FAILED, CANCELLED, INVOKED)
 
 

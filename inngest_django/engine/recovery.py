@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 from collections.abc import Sequence
 
+from django.db import InterfaceError, OperationalError
+
 from inngest_django import conf
-from inngest_django.engine import crash_points, hints, hot_path, leases, sync, transactions
+from inngest_django.engine import (
+    crash_points,
+    hints,
+    hot_path,
+    leases,
+    releases,
+    sync,
+    transactions,
+)
 from inngest_django.engine.hints import JobHint
 from inngest_django.engine.hot_path import DueJob
 from inngest_django.models import Event, Pulse
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
 _MAX_BATCHES = 10
@@ -61,8 +74,19 @@ def tick() -> TickReport:
     unrouted = _has_unrouted()
     if unrouted:
         published = hints.route() and published
+    _release_schedules()
     sync.touch()
     return TickReport(hinted=hinted, asked_for_routing=unrouted, was_published=published)
+
+
+def _release_schedules() -> None:
+    """Start what the clock starts; what is wrong with one does not end ticks."""
+    try:
+        releases.release(ahead=hot_path.lookahead())
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("schedules cannot be released")
 
 
 class _Backlogs:

@@ -15,10 +15,10 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 
 from inngest_django import expressions, ids
-from inngest_django.durations import parse_duration
 from inngest_django.engine import (
     crash_points,
     hot_path,
+    idempotency,
     ingest,
     matching,
     runs,
@@ -29,13 +29,12 @@ from inngest_django.engine import (
 )
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import Arrival
-from inngest_django.models import Event, IdempotencyKey
+from inngest_django.models import Event
 from inngest_django.serialization import loads
 
 logger = logging.getLogger(__name__)
 
 BATCH = 100
-IDEMPOTENCY_WINDOW = parse_duration("24h")
 _MAX_BATCHES = 200
 
 
@@ -165,7 +164,7 @@ def _start_at_once(batch: Sequence[Event], candidates: Sequence[_Candidate]) -> 
             hot_path.RunKey(candidate.event.id, candidate.run_id, function_id, key)
             for (function_id, key), candidate in _first_by_key(candidates)
         ],
-        key_life=IDEMPOTENCY_WINDOW,
+        key_life=idempotency.WINDOW,
     )
     execute_after_commit(
         [JobHint(entry.job_id, entry.function_id, entry.delay) for entry in started.entries]
@@ -246,23 +245,10 @@ def _without_duplicates(candidates: Sequence[_Candidate], *, now: dt.datetime) -
     """Keep the starts whose keys were free, taking the keys for 24 hours."""
     taken: set[tuple[str, str, str]] = set()
     for (function_id, key), candidate in _first_by_key(candidates):
-        if _take_key(function_id, key, candidate.run_id, now=now):
+        if idempotency.take(function_id, key, candidate.run_id, now=now):
             taken.add((function_id, key, candidate.run_id))
     return [
         candidate
         for candidate in candidates
         if all((candidate.function_id, key, candidate.run_id) in taken for key in candidate.keys)
     ]
-
-
-def _take_key(function_id: str, key: str, run_id: str, *, now: dt.datetime) -> bool:
-    table = IdempotencyKey._meta.db_table
-    moment = hot_path.as_param(now)
-    with transactions.connection().cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (function_id, key, run_id, expires_at) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (function_id, key) DO UPDATE SET run_id = excluded.run_id,"
-            f" expires_at = excluded.expires_at WHERE {table}.expires_at <= %s RETURNING run_id",
-            (function_id, key, run_id, hot_path.as_param(now + IDEMPOTENCY_WINDOW), moment),
-        )
-        return cursor.fetchone() is not None

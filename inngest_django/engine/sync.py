@@ -7,7 +7,6 @@ with the old code must not drop the first events of a new function.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import logging
 import threading
@@ -15,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from inngest_django.engine import ingest, transactions
+from inngest_django.engine import ingest, schedules, transactions
 from inngest_django.functions import registry
 from inngest_django.models import Function
 from inngest_django.serialization import dumps
@@ -23,7 +22,7 @@ from inngest_django.serialization import dumps
 logger = logging.getLogger(__name__)
 
 TOUCH_EVERY = 60.0  # Seconds.
-ALIVE_FOR = dt.timedelta(minutes=3)
+ALIVE_FOR = schedules.ALIVE_FOR
 _REREAD_EVERY = 5.0
 
 _lock = threading.Lock()
@@ -50,6 +49,7 @@ def register() -> None:
             .order_by("id")
             .select_for_update(no_key=True)
         }
+        renewed = set()
         for function_id, function in sorted(functions.items()):
             config = function.config()
             checksum = hashlib.sha256(dumps(config).encode()).hexdigest()[:16]
@@ -70,6 +70,7 @@ def register() -> None:
                 continue
             changes: dict[str, Any] = {"registered_at": now}
             if checksum not in row.checksums:
+                renewed.add(function_id)
                 changes |= {
                     "name": function.name,
                     "config": config,
@@ -77,6 +78,7 @@ def register() -> None:
                     "checksums": [*row.checksums[-19:], checksum],
                 }
             Function.objects.filter(pk=function_id).update(**changes)
+        schedules.declare(functions, renewed=renewed)
     with _lock:
         _versions.clear()
         _versions.update(Function.objects.filter(pk__in=functions).values_list("id", "version"))
@@ -94,7 +96,9 @@ def touch() -> None:
         if time.monotonic() - _touched < TOUCH_EVERY:
             return
         _touched = time.monotonic()
-    Function.objects.filter(pk__in=list(registry.all())).update(registered_at=ingest.now_value())
+    functions = registry.all()
+    Function.objects.filter(pk__in=list(functions)).update(registered_at=ingest.now_value())
+    schedules.touch(functions)
 
 
 def version_of(function_id: str) -> int:

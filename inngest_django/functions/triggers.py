@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import zoneinfo
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import cronsim
 import pydantic
 
+from inngest_django import crons
 from inngest_django.durations import parse_duration
 from inngest_django.errors import DurationError
 from inngest_django.functions.configuration import Configuration
@@ -18,9 +17,6 @@ from inngest_django.functions.event_types import EventType
 MAX_EVENT_NAME = 255
 MAX_CRON = 255
 INVOKED_EVENT = "inngest/function.invoked"
-_ZONE_PREFIXES = ("TZ=", "CRON_TZ=")
-# Any moment will do: the schedule is only checked.
-_SOME_MOMENT = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
 class TriggerEvent(Configuration):
@@ -83,14 +79,7 @@ class TriggerCron(Configuration):
     def _check_cron(cls, value: str) -> str:
         if len(value) > MAX_CRON:
             raise ValueError(f"a schedule has at most {MAX_CRON} characters, got {len(value)}")
-        zone, fields = split_cron(value)
-        try:
-            cronsim.CronSim(fields, _SOME_MOMENT.astimezone(zone))
-        except cronsim.CronSimError as error:
-            raise ValueError(
-                f"{fields!r} is no schedule: {error}. Write five fields: minute, hour,"
-                ' day, month, weekday, such as "15 2 * * 1".'
-            ) from None
+        crons.check(value)
         return value
 
     @pydantic.field_validator("jitter")
@@ -109,37 +98,12 @@ class TriggerCron(Configuration):
     @property
     def zone(self) -> dt.tzinfo:
         """The time zone in which the schedule is read."""
-        return split_cron(self.cron)[0]
+        return crons.split(self.cron)[0]
 
     @property
     def fields(self) -> str:
         """The five fields without the zone."""
-        return split_cron(self.cron)[1]
-
-
-def split_cron(cron: str) -> tuple[dt.tzinfo, str]:
-    """Return zone and fields of a schedule.
-
-    Raises:
-        ValueError: The zone is unknown, or there are not five fields.
-    """
-    zone: dt.tzinfo = dt.UTC
-    fields = cron.strip()
-    for prefix in _ZONE_PREFIXES:
-        if fields.startswith(prefix):
-            name, _, fields = fields.removeprefix(prefix).partition(" ")
-            try:
-                zone = zoneinfo.ZoneInfo(name)
-            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-                raise ValueError(
-                    f'{name!r} is no time zone. Write one such as "Europe/Oslo".'
-                ) from None
-            break
-    fields = fields.strip()
-    # cronsim reads a sixth field as seconds, which this dialect does not have.
-    if len(fields.split()) != 5:
-        raise ValueError(f"{cron!r} must have five fields, has {len(fields.split())}")
-    return zone, fields
+        return crons.split(self.cron)[1]
 
 
 def patterns(event_name: str) -> Iterator[str]:

@@ -15,9 +15,9 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from inngest_django import clock, conf
 from inngest_django.durations import format_duration
-from inngest_django.engine import hints, recovery
+from inngest_django.engine import hints, recovery, schedules
 from inngest_django.functions import registry
-from inngest_django.models import Event, Job, Run
+from inngest_django.models import Event, Job, Run, Schedule
 from inngest_django.models.base import alias
 from inngest_django.states import RUN_LIVE
 
@@ -59,6 +59,7 @@ def _examine_rows() -> Iterator[Finding]:
         check_overdue_jobs,
         check_stuck_runs,
         check_unrouted_events,
+        check_schedules,
         check_unknown_functions,
         check_broker,
     ):
@@ -176,6 +177,36 @@ def check_unrouted_events() -> Finding:
         message=f"{_counted(late)} events wait to be routed; the oldest is {oldest}.",
         remedy=f"Start a worker for the control queue ({conf.get().CONTROL_QUEUE!r}).",
     )
+
+
+def check_schedules() -> Finding:
+    """Whether what the clock starts is released, and somebody would run it."""
+    now = clock.now()
+    alive = schedules.alive(now)
+    late = alive.filter(fires_at__lt=now - REPAIR_BOUND).order_by("fires_at").first()
+    if late is not None:
+        shown = format_duration(dt.timedelta(seconds=int((now - late.fires_at).total_seconds())))
+        return Finding(
+            id="schedules",
+            level=ERROR,
+            message=(
+                f"{late.function_id!r} was to start at {schedules.as_text(late.next_at)}"
+                f" by {late.cron!r} and is {shown} late."
+            ),
+            remedy="Start celery beat and a worker for the control queue; their logs say more.",
+        )
+    gone = Schedule.objects.exclude(pk__in=alive.values("pk")).order_by("function_id").first()
+    if gone is not None:
+        return Finding(
+            id="schedules",
+            level=WARNING,
+            message=(
+                f"No living process declares the schedule {gone.cron!r} of {gone.function_id!r}:"
+                " it starts nothing."
+            ),
+            remedy="Start a worker that has the function; if it is gone for good, all is well.",
+        )
+    return Finding(id="schedules", level=OK, message="No schedule is late.")
 
 
 def check_unknown_functions() -> Finding:

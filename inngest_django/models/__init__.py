@@ -6,6 +6,7 @@ from inngest_django.models.events import Counter, Event, IdempotencyKey, Pulse
 from inngest_django.models.functions import Function
 from inngest_django.models.jobs import Job
 from inngest_django.models.runs import Run
+from inngest_django.models.schedules import Schedule
 from inngest_django.models.steps import Attempt, Step
 from inngest_django.models.waits import Wait, WaitKey, WaitKind, WaitShape, WaitStatus
 
@@ -18,6 +19,7 @@ __all__ = [
     "Job",
     "Pulse",
     "Run",
+    "Schedule",
     "Step",
     "Wait",
     "WaitKey",

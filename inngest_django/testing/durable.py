@@ -312,10 +312,10 @@ class Durable:
         Raises:
             AssertionError: Nothing will ever be, and the run goes on.
         """
-        due = self._worker.next_due()
-        if due is None:
+        if self._worker.next_job() is None:
             raise AssertionError(f"nothing would end the run\n\n{run.timeline}")
-        self._worker.pass_time(due)
+        due = self._worker.next_due()
+        self._worker.pass_time(due or self.now)
         self._worker.work()
 
     def choices_of(self, run_id: str) -> Choices:

@@ -10,9 +10,9 @@ from unittest import mock
 
 from inngest_django import ids
 from inngest_django.drivers.base import Driver
-from inngest_django.engine import executor, hints, leases, retries, sync
+from inngest_django.engine import executor, hints, leases, retries, schedules, sync
 from inngest_django.functions import registry
-from inngest_django.models import Function
+from inngest_django.models import Function, Schedule
 from inngest_django.testing.virtual_time import VirtualClock
 from inngest_django.testing.worker import Silence
 
@@ -56,6 +56,7 @@ def write_functions() -> None:
     sync.forget()
     mine = set(registry.all())
     known = set(Function.objects.values_list("id", flat=True))
-    if mine - known:
+    if mine - known or schedules.has_undeclared(registry.all()):
         sync.register()
     Function.objects.filter(pk__in=known - mine).update(registered_at=_LONG_AGO)
+    Schedule.objects.exclude(function_id__in=mine).update(registered_at=_LONG_AGO)

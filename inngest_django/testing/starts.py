@@ -7,14 +7,12 @@ from typing import Any
 from unittest import mock
 
 from inngest_django import ids
-from inngest_django.engine import ingest, routing, runs, stamping, transactions, triggers
+from inngest_django.engine import ingest, routing, runs, schedules, stamping, transactions, triggers
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.functions.function import Function
 from inngest_django.functions.triggers import TriggerCron, TriggerEvent
 from inngest_django.models import Event, Run
 from inngest_django.testing.worker import committing
-
-_SCHEDULED = "inngest/scheduled.timer"
 
 
 def start(function: Function, incoming: IncomingEvent) -> str:
@@ -55,7 +53,9 @@ def _start_without_routing(function: Function, incoming: IncomingEvent) -> str:
     """Start a function that only a schedule or an invoke starts."""
     run_id = ids.new_ulid()
     with committing(), transactions.write():
-        row = ingest.emit_internal(incoming.name, dict(incoming.data))
+        row = ingest.emit_internal(
+            incoming.name, dict(incoming.data), external_id=incoming.id or None
+        )
         stamping.stamp()
         now = transactions.now()
         Event.objects.filter(pk=row.pk).update(routed_at=now)
@@ -92,13 +92,18 @@ def event_for(
         return event
     if isinstance(event, str):
         return IncomingEvent(name=event, data=dict(data or {}))
-    return IncomingEvent(name=_name_for(function), data=dict(event or data or {}))
-
-
-def _name_for(function: Function) -> str:
+    given = dict(event or data or {})
     for trigger in function.triggers:
         if isinstance(trigger, TriggerEvent):
-            return trigger.event.replace("*", "any")
-    if any(isinstance(trigger, TriggerCron) for trigger in function.triggers):
-        return _SCHEDULED
-    return ingest.INVOKED
+            return IncomingEvent(name=trigger.event.replace("*", "any"), data=given)
+    for trigger in function.triggers:
+        if isinstance(trigger, TriggerCron):
+            return _scheduled(trigger, given)
+    return IncomingEvent(name=ingest.INVOKED, data=given)
+
+
+def _scheduled(trigger: TriggerCron, given: Mapping[str, Any]) -> IncomingEvent:
+    """Return the event of a schedule whose time is now; what was given wins."""
+    now = schedules.as_text(transactions.now())
+    data = {"cron": trigger.cron, "scheduledAt": now, "fireAt": now, **given}
+    return IncomingEvent(name=ingest.SCHEDULED, id=data["scheduledAt"], data=data)

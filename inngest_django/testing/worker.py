@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connections
 
-from inngest_django.engine import executor, memo_cache, recovery, routing
+from inngest_django.engine import executor, memo_cache, recovery, releases, routing, schedules
 from inngest_django.engine.hints import JobHint
 from inngest_django.functions import registry
 from inngest_django.models import Event, Job, Run
@@ -83,9 +83,13 @@ class Worker:
         self._work()
 
     def next_due(self) -> dt.datetime | None:
+        """Return when the next job or schedule is due that this process can do, or None."""
+        times = (self.next_job(), schedules.next_fire())
+        return min((time for time in times if time is not None), default=None)
+
+    def next_job(self) -> dt.datetime | None:
         """Return when the next job is due that this process can do, or None."""
-        times = [due for _, due, _ in self._jobs()]
-        return min(times, default=None)
+        return min((due for _, due, _ in self._jobs()), default=None)
 
     def _left_behind(self) -> dt.datetime | None:
         if not self._faults.crash_count:
@@ -109,6 +113,11 @@ class Worker:
                     stuck = unrouted
                 continue
             now = self._clock.now
+            fire = schedules.next_fire()
+            if fire is not None and fire <= now:
+                for _ in range(self.copies):
+                    self._do(releases.release)
+                continue
             due = sorted((when, job_id) for job_id, when, _ in self._jobs() if when <= now)
             if not due:
                 if stuck:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -120,9 +121,53 @@ def test_job_pages_are_read_only(admin_client: Client, django_assert_num_queries
     assert found(q="other") == [held.pk]
 
 
-def test_index_lists_the_five_models(admin_client: Client) -> None:
+def test_schedule_pages_show_the_next_times_and_whether_somebody_runs_it(
+    admin_client: Client, django_assert_num_queries: Any
+) -> None:
+    next_at = dt.datetime(2099, 3, 1, 12, tzinfo=dt.UTC)
+    shown = factories.schedule("shop-nightly", cron="0 12 * * *", next_at=next_at)
+    factories.schedule("gone-nightly", registered_at=factories.ago(600))
+
+    with django_assert_num_queries(4):
+        listed = page(admin_client, "schedule", q="nightly").content.decode()
+    text = page(admin_client, "schedule", shown.pk).content.decode()
+
+    assert "0 12 * * *" in listed
+    assert "no process has it since 10m" in listed
+    assert listed.count('inngest-status--running">on<') == 1
+    assert 'name="_save"' not in text
+    for day in ("2099-03-01", "2099-03-02", "2099-03-05"):
+        assert f"{day} 12:00:00" in text
+    assert "2099-03-06" not in text
+    assert reverse("admin:inngest_django_function_change", args=["shop-nightly"]) in text
+
+
+def test_schedule_of_a_zone_that_this_host_does_not_know_is_shown(admin_client: Client) -> None:
+    row = factories.schedule(cron="TZ=Mars/Base 0 12 * * *")
+
+    text = page(admin_client, "schedule", row.pk).content.decode()
+
+    assert "is no time zone" in text
+
+
+def test_function_page_shows_when_the_clock_starts_it_next(admin_client: Client) -> None:
+    next_at = dt.datetime(2099, 3, 1, 12, tzinfo=dt.UTC)
+    triggers = [{"cron": "0 12 * * *"}, {"cron": "30 12 * * *"}]
+    function = factories.function("shop-nightly", config={"triggers": triggers})
+    factories.schedule("shop-nightly", cron="0 12 * * *", next_at=next_at)
+    factories.schedule(
+        "shop-nightly", cron="30 12 * * *", next_at=next_at, registered_at=factories.ago(600)
+    )
+
+    text = page(admin_client, "function", function.pk).content.decode()
+
+    # The other one is declared by nobody who lives.
+    assert text.count("2099-03-01 12:00:00") == 1
+
+
+def test_index_lists_the_six_models(admin_client: Client) -> None:
     text = admin_client.get(reverse("admin:app_list", args=["inngest_django"])).content.decode()
 
-    for model in ("run", "event", "function", "wait", "job"):
+    for model in ("run", "event", "function", "schedule", "wait", "job"):
         assert f"/inngest_django/{model}/" in text
     assert Event.objects.count() == 0

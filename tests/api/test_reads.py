@@ -75,6 +75,15 @@ def test_rerun_names_its_original(get: Get) -> None:
     assert get(f"v1/runs/{rerun.pk}").json()["data"]["original_run_id"] == original.pk
 
 
+def test_run_of_a_schedule_names_it(get: Get) -> None:
+    event = factories.event("inngest/scheduled.timer", data={"cron": "0 3 * * *"})
+    run = factories.run(event=event)
+
+    assert get(f"v1/runs/{run.pk}").json()["data"]["cron"] == "0 3 * * *"
+    [listed] = get(f"v1/events/{event.pk}/runs").json()["data"]
+    assert listed["cron"] == "0 3 * * *"
+
+
 def test_values_that_no_encoding_has_are_sent_as_escapes(get: Get) -> None:
     run = factories.run(output=JSONText('"\\ud800"'))
 

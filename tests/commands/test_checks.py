@@ -9,7 +9,7 @@ from django.core import checks as django_checks
 from inngest_django import checks
 from inngest_django.client import Inngest
 from inngest_django.functions import flow_control, registry
-from inngest_django.functions.triggers import TriggerCron, TriggerEvent
+from inngest_django.functions.triggers import TriggerEvent
 
 TRIGGER = TriggerEvent(event="a/b")
 
@@ -130,7 +130,6 @@ def test_unknown_database_is_an_error(settings: Any) -> None:
         ({"singleton": flow_control.Singleton(mode="skip")}, "singleton"),
         ({"throttle": flow_control.Throttle(limit=1, period=1000)}, "throttle"),
         ({"timeouts": flow_control.Timeouts(start=1000)}, "timeouts"),
-        ({"trigger": TriggerCron(cron="0 3 * * *")}, "a cron trigger"),
     ],
 )
 def test_option_that_is_not_enforced_yet_is_a_warning(options: dict[str, Any], name: str) -> None:

@@ -45,7 +45,7 @@ def test_healthy_installation_ends_with_zero(manage: Manage) -> None:
     assert {"id", "level", "message", "remedy"} == set(result.json["checks"][0])
     assert [check["id"] for check in result.json["checks"]] == [
         "database", "migrations", "settings", "tick", "overdue_jobs", "stuck_runs",
-        "unrouted_events", "unknown_functions", "broker",
+        "unrouted_events", "schedules", "unknown_functions", "broker",
     ]  # fmt: skip
 
 
@@ -165,3 +165,38 @@ def test_unreachable_database_is_found(manage: Manage, settings: Any) -> None:
 
     assert result.code == 1
     assert set(broken(result)) == {"database"}
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_schedule_that_is_late_is_found(manage: Manage) -> None:
+    factories.schedule("shop-nightly", cron="0 3 * * *", next_at=factories.ago(5_000))
+
+    message = broken(manage("inngest_doctor", "--json"))["schedules"]
+
+    assert "'shop-nightly' was to start at " in message
+    assert "by '0 3 * * *' and is 1h23m" in message
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_schedule_that_no_process_has_is_a_warning(manage: Manage) -> None:
+    """Late or not: nobody could run it."""
+    factories.schedule(
+        "gone-nightly", next_at=factories.ago(5_000), registered_at=factories.ago(5_000)
+    )
+
+    result = manage("inngest_doctor", "--json")
+
+    assert broken(result) == {}
+    [check] = [c for c in result.json["checks"] if c["id"] == "schedules"]
+    assert check["level"] == "warning"
+    assert "'0 * * * *' of 'gone-nightly'" in check["message"]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_schedule_in_time_is_no_fault(manage: Manage) -> None:
+    factories.schedule()
+
+    [check] = [
+        c for c in manage("inngest_doctor", "--json").json["checks"] if c["id"] == "schedules"
+    ]
+    assert (check["level"], check["message"]) == ("ok", "No schedule is late.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,6 +60,18 @@ def test_functions_are_printed_as_a_table(manage: Manage) -> None:
 
     assert "a/b if event.data.x" in text
     assert "cron 0 3 * * *" in text
+
+
+@pytest.mark.usefixtures("known")
+def test_the_next_start_by_the_clock_is_told(manage: Manage) -> None:
+    next_at = dt.datetime(2099, 1, 1, 3, tzinfo=dt.UTC)
+    factories.schedule("shop-nightly", cron="0 3 * * *", next_at=next_at)
+    factories.schedule("shop-nightly", cron="0 4 * * *", next_at=next_at + dt.timedelta(hours=1))
+
+    found = {item["id"]: item["next_at"] for item in manage("inngest_functions", "--json").json}
+
+    assert found == {"shop-new": None, "shop-nightly": "2099-01-01T03:00:00Z"}
+    assert "2099-01-01 03:00:00" in manage("inngest_functions").out
 
 
 def test_no_functions_are_no_fault(manage: Manage) -> None:

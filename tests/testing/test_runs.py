@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 
-from inngest_django import ContextSync, Event, Inngest, StepError, TriggerCron, TriggerEvent
+from inngest_django import ContextSync, Event, Inngest, StepError, TriggerEvent
 from inngest_django.testing import Durable
 
 GO = TriggerEvent(event="kit/go")
@@ -131,18 +131,11 @@ def test_run_starts_only_the_one_function(durable: Durable, client: Inngest) -> 
     durable.only_run(other).assert_completed()
 
 
-def test_a_cron_function_and_one_without_triggers_start_too(
-    durable: Durable, client: Inngest
-) -> None:
-    @client.create_function(fn_id="nightly", trigger=TriggerCron(cron="0 2 * * *"))
-    def nightly(ctx: ContextSync) -> str:
-        return ctx.event.name
-
+def test_a_function_without_triggers_starts_too(durable: Durable, client: Inngest) -> None:
     @client.create_function(fn_id="child", trigger=[])
     def child(ctx: ContextSync) -> object:
         return ctx.event.data["n"]
 
-    durable.run(nightly).assert_completed(output="inngest/scheduled.timer")
     durable.run(child, {"n": 3}).assert_completed(output=3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inngest_django.engine import schedules, transactions
 from inngest_django.functions import registry
 from inngest_django.management.base import InngestCommand
 from inngest_django.models import Function
@@ -24,12 +25,13 @@ class Command(InngestCommand):
             self.line("No functions. Define them in functions.py of an installed app.")
             return
         self.table(
-            ["id", "name", "triggers", "version", "in code", "paused"],
+            ["id", "name", "triggers", "next", "version", "in code", "paused"],
             [
                 (
                     item["id"],
                     item["name"],
                     ", ".join(_trigger(trigger) for trigger in item["triggers"]),
+                    item["next_at"],
                     item["version"],
                     "yes" if item["is_known"] else "no",
                     item["paused_at"],
@@ -43,8 +45,10 @@ def functions() -> list[dict[str, Any]]:
     """Return the functions of the code and of the table, by id.
 
     ``is_known`` tells whether this code has it; ``version`` is None until a worker
-    registered it.
+    registered it. ``next_at`` is when the clock starts it next, None when it does not.
     """
+    later_first = schedules.alive(transactions.now()).order_by("-next_at")
+    next_times = dict(later_first.values_list("function_id", "next_at"))
     rows = {row.pk: row for row in Function.objects.all()}
     known = registry.all()
     found = []
@@ -61,6 +65,7 @@ def functions() -> list[dict[str, Any]]:
                 "version": row.version if row else None,
                 "registered_at": row.registered_at if row else None,
                 "paused_at": row.paused_at if row else None,
+                "next_at": next_times.get(function_id),
             }
         )
     return found
