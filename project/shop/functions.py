@@ -19,6 +19,7 @@ from inngest_django import (
     Event,
     Inngest,
     NonRetriableError,
+    TriggerCron,
     TriggerEvent,
 )
 from project.shop import images
@@ -86,6 +87,27 @@ def send_scheduled_reminder(ctx: ContextSync) -> str:
     return ctx.step.run(
         "send-email", mail, reminder["email"], "A reminder from the shop", reminder["text"]
     )
+
+
+# The clock starts functions, too: celery-beat's tick releases what is due.
+
+
+@client.create_function(
+    fn_id="send-stock-report", trigger=TriggerCron(cron="TZ=Europe/Oslo 0 7 * * 1-5")
+)
+def send_stock_report(ctx: ContextSync) -> str:
+    """Tell the shop's owner on working days what is nearly sold out."""
+    timer: Data = ctx.event.data
+
+    def look() -> list[str]:
+        few = Product.objects.filter(stock__lt=5).order_by("sku")
+        return [f"{product.stock} {product.name}" for product in few]
+
+    few = ctx.step.run("look", look)
+    if not few:
+        return "enough of everything"
+    day = timer["scheduledAt"][:10]
+    return ctx.step.run("send-email", mail, "owner@example.com", f"Stock on {day}", "\n".join(few))
 
 
 # Waiting for an event: matched, it is returned; timed out, it is None.

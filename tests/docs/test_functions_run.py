@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import time_machine
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import override_settings
@@ -23,14 +22,15 @@ from inngest_django import (
     SendEventsError,
     TriggerEvent,
     clock,
+    crons,
     expressions,
 )
-from inngest_django.engine import ingest
+from inngest_django.engine import ingest, sync
 from inngest_django.errors import ErrorValue
 from inngest_django.functions import registry
 from inngest_django.management import exports
 from inngest_django.models import Event as EventRow
-from inngest_django.models import Run
+from inngest_django.models import Run, Schedule
 from inngest_django.states import RunStatus
 from inngest_django.testing import assert_same_path
 from project.shop.models import Customer, Order, Product
@@ -478,19 +478,79 @@ def test_a_moved_eta_is_kept_unless_an_event_cancels_it(read: Any) -> None:
     assert paid.status == "cancelled"
 
 
-def test_a_moved_periodic_task_starts_once_a_day(read: Any) -> None:
+def test_a_moved_periodic_task_starts_each_night(read: Any, at_the_clock: Any) -> None:
     reader = read("how-to/come-from-celery.md")
     [entry] = reader.page["CELERY_BEAT_SCHEDULE"].values()
-    task = reader.page["send_day_ended"]
+    function = reader.page["close_the_day"]
+    [trigger] = function.triggers
+    crontab = entry["schedule"]
 
-    with time_machine.travel(dt.datetime(2026, 3, 1, 2, 0, tzinfo=dt.UTC), tick=False):
-        task()
-        task()
-    reader.engine.idle()
-    [run] = reader.runs("close_the_day")
+    runs = at_the_clock(
+        reader, "close_the_day", dt.datetime(2026, 3, 1, 1, tzinfo=dt.UTC), hours=25
+    )
 
-    assert entry["task"] == task.name
-    assert run.output == "2026-02-28: closed"
+    assert [run.output for run in runs] == ["2026-03-01: closed", "2026-03-02: closed"]
+    assert (crontab.hour, crontab.minute) == ({2}, {0})
+    assert trigger.cron == "0 2 * * *"
+
+
+# The clock -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_the_clock() -> Any:
+    """Return what registers a page's functions at a moment, and lets hours pass."""
+
+    def at_the_clock(reader: Reader, name: str, moment: dt.datetime, *, hours: int) -> list[Run]:
+        Schedule.objects.all().delete()
+        clock.move(moment)
+        sync.register()
+        for _ in range(hours):
+            reader.engine.advance(dt.timedelta(hours=1))
+        return reader.runs(name)
+
+    return at_the_clock
+
+
+def test_the_weekly_report_comes_on_monday_morning_in_oslo(read: Any, at_the_clock: Any) -> None:
+    reader = read("how-to/start-by-the-clock.md")
+
+    [run] = at_the_clock(
+        reader, "weekly_report", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), hours=3 * 24
+    )
+
+    assert run.output == "Report: orders until 2026-03-02T06:30:00Z"
+
+
+def test_the_catalogue_is_synced_within_five_minutes_of_the_hour(
+    read: Any, at_the_clock: Any
+) -> None:
+    reader = read("how-to/start-by-the-clock.md")
+
+    runs = at_the_clock(reader, "sync_catalogue", dt.datetime(2026, 3, 1, tzinfo=dt.UTC), hours=3)
+
+    # The third one is to begin in the minutes after three.
+    assert [run.event.data["scheduledAt"][11:16] for run in runs] == ["01:00", "02:00"]
+    for schedule in Schedule.objects.filter(function_id="shop-sync-catalogue"):
+        delay = schedule.fires_at - schedule.next_at
+        assert dt.timedelta(seconds=1) <= delay <= dt.timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("`*/15 * * * *`", ["2026-02-27T09:15", "2026-02-27T09:30"]),
+        ("`0 3 * * *`", ["2026-02-28T03:00", "2026-03-01T03:00"]),
+        ("`TZ=America/New_York 0 9 * * 1-5`", ["2026-02-27T14:00", "2026-03-02T14:00"]),
+        ("`0 0 L * *`", ["2026-02-28T00:00", "2026-03-31T00:00"]),
+        ("`0 0 1 * 0`", ["2026-03-01T00:00", "2026-03-08T00:00"]),
+    ],
+)
+def test_schedules_of_the_page_name_what_it_says(text: str, times: list[str]) -> None:
+    assert f"| {text} |" in page("how-to/start-by-the-clock.md").text
+    moment = dt.datetime(2026, 2, 27, 9, tzinfo=dt.UTC)
+    found = crons.upcoming(text.strip("`"), moment, 2)
+    assert [f"{time:%Y-%m-%dT%H:%M}" for time in found] == times
 
 
 # The database ----------------------------------------------------------------------------

@@ -154,7 +154,12 @@ def test_it_has_exactly_the_fields_of_an_event_to_send() -> None:
         ),
         (
             "GET v1/runs/&lt;run_id&gt;",
-            lambda: run_json(factories.run(original_run=factories.run())),
+            lambda: run_json(
+                factories.run(
+                    original_run=factories.run(),
+                    event=factories.event("inngest/scheduled.timer", data={"cron": "0 3 * * *"}),
+                )
+            ),
         ),
     ],
 )

@@ -7,12 +7,18 @@ import signal
 
 import pytest
 
+from inngest_django import ContextSync, Inngest, TriggerCron
+from inngest_django.models import Run, Schedule
+from tests import ledger
 from tests.faults.arena import Arena
 from tests.faults.drives import Strike
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
-from tests.processes import ProcessStack
+from tests.processes import ProcessStack, wait_until
 
 pytestmark = pytest.mark.faults
+
+# Its runs are not part of the load.
+client = Inngest(app_id="beats", is_production=False)
 
 
 @pytest.mark.matrix(20, "beat dead")
@@ -46,6 +52,41 @@ def test_five_beats_call_no_body_twice(arena: Arena) -> None:
 
     print(report)
     assert report.extra_calls == 0
+
+
+@client.create_function(fn_id="new-year", trigger=TriggerCron(cron="0 0 1 1 *"))
+def new_year(ctx: ContextSync) -> object:
+    ctx.step.run("greet", ledger.note, ctx.run_id, "greet")
+    return ctx.event.data["scheduledAt"]
+
+
+@pytest.mark.matrix(20, "five beats, and times that none released")
+def test_five_beats_make_up_for_each_missed_time_once(arena: Arena) -> None:
+    """As if nothing had run for twelve years; the workers' own ticks help the beats."""
+    row = Schedule.objects.get(function_id=new_year.id)
+    years = [row.next_at.year - number for number in range(12, 0, -1)]
+    runs = Run.objects.filter(function_id=new_year.id)
+    others = []
+    try:
+        for _ in range(4):
+            other = ProcessStack()
+            other.start_beat()
+            others.append(other)
+        first = row.next_at.replace(year=years[0])
+        Schedule.objects.filter(pk=row.pk).update(next_at=first, fires_at=first)
+
+        report = arena.drive(strikes=[Strike(after=0, blow=lambda: None)])
+        wait_until(lambda: runs.filter(status="completed").count() >= len(years))
+    finally:
+        for other in others:
+            assert other.beat
+            other.beat.kill()
+
+    print(report)
+    assert report.extra_calls == 0
+    assert sorted(run.output for run in runs) == [f"{year}-01-01T00:00:00Z" for year in years]
+    assert {ledger.count(run.id, "greet") for run in runs} == {1}
+    assert Schedule.objects.get(pk=row.pk).next_at == row.next_at
 
 
 @pytest.mark.matrix(20, "beat stopped and continued")

@@ -25,6 +25,10 @@ def test_of_the_page_passes(name: str, request: pytest.FixtureRequest) -> None:
     )
 
 
+def test_of_a_schedule_passes(durable: Durable) -> None:
+    execute("how-to/start-by-the-clock.md")["test_a_report_each_week"](durable)
+
+
 def test_timeline_on_the_page_is_what_the_kit_prints(durable: Durable, settings: Any) -> None:
     settings.INNGEST = {}
     run = durable.run(PAGE["sell"], {"number": "A-1", "card": "declined"})

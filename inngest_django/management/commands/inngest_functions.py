@@ -13,7 +13,10 @@ from inngest_django.models import Function
 class Command(InngestCommand):
     """Lists functions."""
 
-    help = "List the functions that this code has, and those that were registered before."
+    help = (
+        "List the functions that this code has, and those that were registered before, and when"
+        " the clock starts each next."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the functions by id."""

@@ -38,6 +38,25 @@ def order(number: str = "A-1") -> Order:
     )
 
 
+# Started by the clock --------------------------------------------------------------------
+
+
+def test_the_stock_is_reported_on_working_days(durable: Durable) -> None:
+    Product.objects.update(stock=2)
+    durable.only(functions.send_stock_report)
+
+    durable.advance("7 days")
+
+    runs = durable.runs(functions.send_stock_report)
+    days = [dt.datetime.fromisoformat(run.event.data["scheduledAt"]).weekday() for run in runs]
+    assert sorted(days) == [0, 1, 2, 3, 4]
+    assert [message.body for message in mail.outbox] == ["2 Red mug"] * 5
+
+
+def test_no_report_of_full_shelves(durable: Durable) -> None:
+    durable.run(functions.send_stock_report).assert_completed(output="enough of everything")
+
+
 # One step per image ----------------------------------------------------------------------
 
 
