@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -211,6 +214,26 @@ def test_without_web_nothing_listens(site: Site) -> None:
 
     assert address == ""
     assert "http://" not in site.output()
+
+
+@pytest.mark.slow
+def test_schedules_go_on_from_now(site: Site) -> None:
+    path = site.folder / "pages" / "functions.py"
+    yearly = 'TriggerEvent, TriggerCron\n\nYEARLY = TriggerCron(cron="0 0 1 1 *")'
+    code = FUNCTIONS.replace("TriggerEvent", yearly, 1)
+    path.write_text(code.replace('TriggerEvent(event="site/hello")', "YEARLY"))
+    assert site.manage("migrate").returncode == 0
+    with contextlib.closing(sqlite3.connect(site.folder / "db.sqlite3")) as database:
+        long_ago = "2020-01-01 00:00:00"
+        database.execute("UPDATE inngest_schedule SET next_at = ?, fires_at = ?", [long_ago] * 2)
+        database.commit()
+
+    site.dev("--no-web", "--no-reload")
+    site.wait_for("Ready")
+
+    [function] = json.loads(site.manage("inngest_functions", "--json").stdout)
+    assert function["next_at"] > f"{time.gmtime().tm_year}"
+    assert json.loads(site.manage("inngest_runs", "--json").stdout) == []
 
 
 def test_taken_port_is_told_with_a_remedy(site: Site) -> None:

@@ -413,3 +413,19 @@ def test_a_process_says_that_its_schedules_live(engine: Engine, client: Inngest)
     schedules.touch(registry.all())
 
     assert Schedule.objects.get().registered_at == START + HOUR / 4
+
+
+def test_development_goes_on_from_now(engine: Engine, client: Inngest) -> None:
+    scheduled(client)
+    scheduled(client, TriggerCron(cron="0 0 1 1 *"), fn_id="later")
+    sync.register()
+    later = Schedule.objects.get(function_id="test-later")
+    clock.move(START + 60 * HOUR)
+
+    assert schedules.leave_out_missed() == 1
+
+    engine.tick()
+    assert released() == []
+    engine.advance(HOUR)
+    assert released() == hours(0, day=4)
+    assert Schedule.objects.get(pk=later.pk).next_at == later.next_at

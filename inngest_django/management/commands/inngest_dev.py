@@ -25,6 +25,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import autoreload
 
 from inngest_django import conf
+from inngest_django.engine import schedules
 from inngest_django.management import web
 from inngest_django.management.base import InngestCommand, refuse
 
@@ -100,6 +101,7 @@ class Command(InngestCommand):
             )
         listening = None if options["no_web"] else self._listen(options["host"], options["port"])
         self._migrate()
+        self._leave_out_missed()
         if options["no_reload"]:
             with _signals():
                 self._serve(listening, options)
@@ -149,6 +151,14 @@ class Command(InngestCommand):
         self.line(f"Applying {count} ({', '.join(unapplied[:3])}{', …' * (len(unapplied) > 3)}).")
         database = conf.get().DATABASE
         call_command("migrate", database=database, interactive=False, verbosity=0)
+
+    @staticmethod
+    def _leave_out_missed() -> None:
+        """A weekend without this command is no outage to make up for."""
+        try:
+            schedules.leave_out_missed()
+        finally:
+            connections[conf.get().DATABASE].close()
 
     # Running -------------------------------------------------------------------------
 
