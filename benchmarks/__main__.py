@@ -191,7 +191,7 @@ class Comparison:
         self._figures("W5", stack, "w5_fill", waits=self.options.big)
         for _ in range(self.options.pairs):
             found = self._figures("W5", stack, "w5", samples=samples)
-            found |= self._figures("W5", stack, "tick", samples=50, prefix="tick_")
+            found |= self._figures("W5", stack, "tick", samples=100, prefix="tick_")
             for figure, value in found.items():
                 name = figure if figure.startswith("tick_") else f"big_{figure}"
                 self._column("W5", stack, name).append(value)
@@ -211,7 +211,7 @@ class Comparison:
         stack = self.durable[0]
         self._figures("T", stack, "t_fill", sleeps=sleeps)
         for _ in range(self.options.pairs):
-            for figure, value in self._figures("T", stack, "tick", samples=50).items():
+            for figure, value in self._figures("T", stack, "tick", samples=100).items():
                 self._column("T", stack, figure).append(value)
         self._figures("T", stack, "w5_empty")
 

@@ -273,7 +273,11 @@ def tick(*, samples: int) -> Figures:
             times.append(1000 * (time.monotonic() - started))
     finally:
         hints.install(previous)
-    return {"p50": clients.quantile(times, 0.5), "max": max(times)}
+    return {
+        "p50": clients.quantile(times, 0.5),
+        "p95": clients.quantile(times, 0.95),
+        "max": max(times),
+    }
 
 
 def t_fill(*, sleeps: int) -> Figures:

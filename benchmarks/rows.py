@@ -111,6 +111,8 @@ ROWS: tuple[Row, ...] = (
         figure=("W6", "ended_p95"), base=("W6", "p95"), is_rate=False),
     Row(work="T a tick over sleeping runs, none due, p50", unit="ms",
         figure=("T", "p50"), **_under(5, "ms")),  # type: ignore[arg-type]
+    Row(work="T the same, p95", unit="ms",
+        figure=("T", "p95"), **_under(5, "ms")),  # type: ignore[arg-type]
     Row(work="L ten results of 1 MiB", unit="s",
         figure=("L", "seconds"), **_under(20, "s")),  # type: ignore[arg-type]
     Row(work="M growth of a worker's memory, per run", unit="bytes",

@@ -21,7 +21,7 @@ from inngest_django.engine import (
 )
 from inngest_django.engine.hints import JobHint
 from inngest_django.engine.hot_path import DueJob
-from inngest_django.models import Event, Pulse
+from inngest_django.models import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +71,13 @@ def tick() -> TickReport:
             break
         if len(taken) < BATCH:
             break
-    unrouted = _has_unrouted()
-    if unrouted:
+    waiting = hot_path.what_waits()
+    if waiting.routing:
         published = hints.route() and published
-    _release_schedules()
+    if waiting.schedules:
+        _release_schedules()
     sync.touch()
-    return TickReport(hinted=hinted, asked_for_routing=unrouted, was_published=published)
+    return TickReport(hinted=hinted, asked_for_routing=waiting.routing, was_published=published)
 
 
 def _release_schedules() -> None:
@@ -124,18 +125,6 @@ class _Backlogs:
         often = min(sum(job.repeats >= _OFTEN for job in jobs), self._spare[queue])
         self._spare[queue] -= max(0, often - exceeding)
         return jobs[: max(exceeding, often)]
-
-
-def _has_unrouted() -> bool:
-    """Whether an event waits for stamping or routing: two questions, each with its index.
-
-    Asked as one, neither partial index answers it, and every event is read. Without an order
-    the statistics of a busy moment promise a row at once, and then every event is read too.
-    """
-    unrouted = Event.objects.filter(routed_at__isnull=True).values_list("seq")
-    stamped = unrouted.filter(seq__isnull=False).order_by("seq")
-    unstamped = unrouted.filter(seq__isnull=True).order_by("received_at", "id")
-    return stamped.first() is not None or unstamped.first() is not None
 
 
 def _beat_pulse() -> dt.datetime:

@@ -50,8 +50,10 @@ def test_a_tick_reads_no_routed_events_after_a_busy_moment(seq: int | None) -> N
     assert not report.asked_for_routing
     asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
     plans = {sql: _plan(sql) for sql in asked if "inngest_event" in sql}
-    assert len(plans) == 2
-    assert all("Index" in plan and "Seq Scan" not in plan for plan in plans.values()), plans
+    [plan] = plans.values()
+    assert plan.count("Index") >= 2
+    assert "on inngest_event" in plan
+    assert "Seq Scan on inngest_event" not in plan
 
 
 def _plan(sql: str) -> str:

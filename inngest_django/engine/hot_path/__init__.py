@@ -21,7 +21,7 @@ from inngest_django.engine.hot_path.arrivals import (
     stamp,
     start,
 )
-from inngest_django.engine.hot_path.due import hint_again, take_due
+from inngest_django.engine.hot_path.due import hint_again, take_due, what_waits
 from inngest_django.engine.hot_path.exchanges import (
     can_exchange,
     complete_run,
@@ -130,4 +130,5 @@ __all__ = [
     "take_due",
     "waits_after",
     "waits_under",
+    "what_waits",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from inngest_django.engine import transactions
 from inngest_django.engine.hot_path.moments import HINT_GRACE, lookahead, now_plus
-from inngest_django.engine.hot_path.rows import DueJob
+from inngest_django.engine.hot_path.rows import DueJob, Waiting
 
 
 def take_due(*, limit: int) -> list[DueJob]:
@@ -58,6 +58,26 @@ def _due_job(
     # The writer of a job hints for it when it is due soon, and trusts that for a while.
     was_hinted = transactions.as_moment(now) - due_at >= HINT_GRACE - lookahead()
     return DueJob(job_id, function_id, due_at, repeats=count if was_hinted else count - 1)
+
+
+def what_waits() -> Waiting:
+    """Return what a tick would have to do beside its jobs; one round trip.
+
+    ORM form: for each of the three questions an ``exists``. As one condition, neither partial
+    index of the events would answer. Without an order the statistics of a busy moment promise
+    a row at once, and then every event is read. Not prepared, for a plan that was made while
+    the tables were empty would be kept.
+    """
+    soon = now_plus(lookahead().total_seconds())
+    with transactions.connection().cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT 1 FROM inngest_event WHERE routed_at IS NULL AND seq IS NOT NULL"
+            " ORDER BY seq LIMIT 1), (SELECT 1 FROM inngest_event WHERE routed_at IS NULL"
+            " AND seq IS NULL ORDER BY received_at, id LIMIT 1), (SELECT 1 FROM inngest_schedule"
+            f" WHERE fires_at <= {soon} ORDER BY fires_at LIMIT 1)"
+        )
+        stamped, unstamped, fires = cursor.fetchone()
+    return Waiting(routing=bool(stamped or unstamped), schedules=bool(fires))
 
 
 def hint_again(job_ids: Iterable[int], *, in_seconds: float) -> None:

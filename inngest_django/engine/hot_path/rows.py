@@ -95,6 +95,14 @@ class LockedRun:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether events wait for their routing, and schedules, anybody's, for their release."""
+
+    routing: bool
+    schedules: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class DueJob:
     """A job that the tick gives a hint for.
 
