@@ -46,16 +46,21 @@ def test_only_the_table_of_the_page_is_replaced(script: Any, tmp_path: Path) -> 
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text())
 
-    for commit in ("abc1234", "def5678"):
-        text = script.table(commit, ["lint\tok\t61\t"], dt.date(2026, 5, 4))
+    for commit, part in (("abc1234", "docs"), ("bad0000", "lint"), ("def5678", "lint")):
+        rows = script.rows_of(page.read_text())
+        text = script.table(commit, [f"{part}\tok\t61\t"], dt.date(2026, 5, 4), rows)
         script.write(page, text)
 
     start, _, rest = PAGE.read_text().partition(script.BEGIN)
     end = rest.partition(script.END)[2]
-    assert page.read_text().startswith(start)
-    assert page.read_text().endswith(script.END + end)
-    assert "Run on 2026-05-04 at commit `def5678`: 1 parts in 1 minutes." in page.read_text()
-    assert "abc1234" not in page.read_text()
+    written = page.read_text()
+    assert written.startswith(start)
+    assert written.endswith(script.END + end)
+    # The last one of each part, with its own commit.
+    assert "| lint | ok | - | - | 1 min 01 s | `def5678` | 2026-05-04 |" in written
+    assert "| docs | ok | - | - | 1 min 01 s | `abc1234` | 2026-05-04 |" in written
+    assert "bad0000" not in written
+    assert written.count(" --- |" * len(script.HEADINGS)) == 1
 
 
 def test_page_without_a_place_is_refused(script: Any, tmp_path: Path) -> None:
@@ -80,6 +85,7 @@ def test_a_part_of_the_run_arrives_on_the_page(tmp_path: Path) -> None:
             *functions,
             'part good echo "=== 3 passed in 1.00s ==="',
             "part bad false",
+            'part left-out echo "=== 5 passed in 1.00s ==="',
             'exit "$failed"',
         ]
     )
@@ -87,7 +93,7 @@ def test_a_part_of_the_run_arrives_on_the_page(tmp_path: Path) -> None:
     ended = subprocess.run(
         ["bash", "-c", shell],
         cwd=ROOT,
-        env={**os.environ, "PWD_PAGES": str(tmp_path)},
+        env={**os.environ, "PWD_PAGES": str(tmp_path), "INNGEST_CI_PARTS": "good\nbad\n"},
         capture_output=True,
         text=True,
         check=False,
@@ -95,5 +101,30 @@ def test_a_part_of_the_run_arrives_on_the_page(tmp_path: Path) -> None:
 
     assert ended.returncode == 1, ended.stderr
     page = (tmp_path / "full-run.md").read_text()
-    assert re.search(r"^\| good \| ok \| 3 \| 0 \| 0 min \d\d s \|$", page, re.MULTILINE)
-    assert re.search(r"^\| bad \| FAILED \| - \| - \| 0 min \d\d s \|$", page, re.MULTILINE)
+    assert re.search(
+        r"^\| good \| ok \| 3 \| 0 \| 0 min \d\d s \| `abc1234` \|", page, re.MULTILINE
+    )
+    assert re.search(
+        r"^\| bad \| FAILED \| - \| - \| 0 min \d\d s \| `abc1234` \|", page, re.MULTILINE
+    )
+    assert "left-out" not in page
+
+
+def test_a_part_that_does_not_exist_is_refused_before_anything_runs() -> None:
+    ended = subprocess.run(
+        [ROOT / ".ci" / "full", "lint", "Django 7"], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "There is no part 'Django 7'" in ended.stderr
+
+
+def test_help_lists_the_parts() -> None:
+    ended = subprocess.run(
+        [ROOT / ".ci" / "full", "--help"], capture_output=True, text=True, check=True
+    )
+
+    names = re.findall(r'part "([^"]+)"', (ROOT / ".ci" / "run").read_text())
+    assert len(names) > 7
+    for name in names:
+        assert f"    {name}\n" in ended.stdout
