@@ -74,7 +74,7 @@ _FUNCTIONS = """
 import time
 from datetime import datetime, timedelta
 
-from inngest_django import Context, ContextSync, Inngest, TriggerEvent
+from inngest_django import Context, ContextSync, Inngest, TriggerCron, TriggerEvent
 from shop.models import Order
 
 client = Inngest(app_id="shop")
@@ -119,6 +119,23 @@ def alarm(ctx: ContextSync) -> list[float]:
     local, due = ctx.step.run("choose", choose)
     ctx.step.sleep_until("wait", datetime.fromisoformat(local))
     return [due, ctx.step.run("wake", time.time)]
+
+
+@client.create_function(fn_id="new-year", trigger=TriggerCron(cron="0 0 1 1 *"))
+def new_year(ctx: ContextSync) -> str:
+    return ctx.event.data["scheduledAt"]
+"""
+# As if the last New Year, in UTC, were now.
+_NEW_YEAR = """
+import json
+from datetime import timezone
+from inngest_django.clock import now
+from inngest_django.models import Schedule
+[schedule] = Schedule.objects.all()
+next_at = schedule.next_at.astimezone(timezone.utc)
+last = next_at.replace(year=next_at.year - 1)
+Schedule.objects.update(next_at=last, fires_at=now())
+print(json.dumps([next_at.isoformat(), last.year]))
 """
 _URLS = """
 from django.contrib import admin
@@ -219,6 +236,17 @@ class Site:
         found = json.loads(self.manage("inngest_runs", "--event", event_id, "--json"))
         assert isinstance(found, list)
         return found
+
+    def new_year(self) -> tuple[str, str, str]:
+        """Let a schedule's last time be now; returns its next one, its year, and what ran."""
+        next_at, year = self.shell(_NEW_YEAR)
+
+        def there() -> str | None:
+            words = ("--function", "shop-new-year", "--status", "completed", "--json")
+            runs = json.loads(self.manage("inngest_runs", *words) or "[]")
+            return runs[0]["output"] if runs else None
+
+        return next_at, str(year), wait_until(there, 60, what="a run at New Year")
 
     def order(self, number: int) -> str:
         """Return the state of an order."""

@@ -34,7 +34,7 @@ import json
 from django.utils import timezone
 from inngest_django.models import Run
 from inngest_django.clock import now
-run = Run.objects.get()
+run = Run.objects.get(function_id="shop-alarm")
 print(json.dumps([
     run.queued_at <= run.started_at <= run.ended_at <= now(), timezone.now().tzinfo is None,
 ]))
@@ -99,7 +99,10 @@ def test_local_times(local_site: Site) -> None:
 
     with local_site.working():
         run = local_site.run_of(event)
+        next_at, year, output = local_site.new_year()
 
+    assert next_at.endswith("-01-01T00:00:00+00:00")
+    assert output == f"{year}-01-01T00:00:00Z"
     due, woken = run["output"]
     assert woken >= due
     # An hour off would be a wrong zone; the sleep was for a second.
@@ -116,7 +119,9 @@ def test_tables_in_another_database(tmp_path: Path) -> None:
 
     with site.working():
         run = site.run_of(event)
+        _, year, output = site.new_year()
 
+    assert output == f"{year}-01-01T00:00:00Z"
     assert run["output"] == "mug"
     assert site.order(order) == "shipped"
     assert site.shell(_TABLES) == [{"default": ["shop_order"], "jobs": ["inngest_run"]}, 2]
