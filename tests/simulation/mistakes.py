@@ -21,6 +21,7 @@ from inngest_django.engine import (
     hints,
     hot_path,
     matching,
+    memo_cache,
     outcomes,
     pieces,
     planning,
@@ -271,8 +272,8 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
 
 @mistake("resolve results in the order of the code", row=16, theme="races")
 def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
-    memo = executor._memo
-    patch.setattr(executor, "_memo", lambda row: dataclasses.replace(memo(row), revision=0))
+    memo = memo_cache._memo
+    patch.setattr(memo_cache, "_memo", lambda step, _, output: memo(step, 0, output=output))
 
 
 @mistake("plan what has a row", row=17)
