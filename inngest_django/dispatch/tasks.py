@@ -33,7 +33,6 @@ _OPTIONS = {
     # Arguments are checked below: a message that cannot be understood is refused with a line
     # in the log, whichever program or version wrote it.
     "typing": False,
-    "Request": "inngest_django.dispatch.requests:Request",
 }
 
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connections as django_connections
 
 from inngest_django import conf
-from inngest_django.dispatch import connections, greenlets
+from inngest_django.dispatch import connections, greenlets, reserves
 from inngest_django.dispatch.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ def on_init(sender: Any = None, **_: Any) -> None:
         return
     connections.forget_failure()
     connections.keep_open(getattr(sender, "app", None))
+    reserves.leave_out_hints(getattr(sender, "app", None))
     leases.stop_draining()
     load_served()
     try:
