@@ -41,6 +41,7 @@ from __future__ import annotations
 import collections
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -54,6 +55,7 @@ from tests import processes, profiles
 if TYPE_CHECKING:
     from tests.functional.support import Live
 
+TESTS = Path(__file__).parent
 _left_out: collections.Counter[str] = collections.Counter()
 
 
@@ -78,7 +80,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     kept, dropped = [], []
     for item in items:
-        reason = profiles.left_out_because(frozenset(mark.name for mark in item.iter_markers()))
+        marks = frozenset(mark.name for mark in item.iter_markers())
+        if profiles.is_said_once(item.path.relative_to(TESTS).as_posix()) and "smoke" not in marks:
+            marks |= {"sqlite"}
+        reason = profiles.left_out_because(marks)
         if reason:
             _left_out[reason] += 1
             dropped.append(item)

@@ -23,6 +23,9 @@ import os
 
 # A test with one of these needs something that is not on every machine.
 SERVICE_MARKS = frozenset({"postgres", "rabbitmq", "redis", "services", "faults", "django60"})
+# What these folders' tests say of the package does not depend on a database or a broker.
+ONCE = ("docs", "repo", "unit/drivers", "unit/expressions", "unit/functions", "unit/source",
+        "unit/steps")  # fmt: skip
 OPTIONAL_MARKS = {"slow": "INNGEST_TEST_SLOW", "browser": "INNGEST_TEST_BROWSER"}
 
 
@@ -95,6 +98,11 @@ def current() -> Profile:
         raise RuntimeError(
             f"INNGEST_TEST_PROFILE is {name!r}; choose one of {', '.join(PROFILES)}."
         ) from None
+
+
+def is_said_once(path: str) -> bool:
+    """Return whether a test's file, below ``tests``, is for one profile only, the first."""
+    return any(path.startswith(f"{folder}/") for folder in ONCE)
 
 
 def left_out_because(marks: frozenset[str]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from tests.profiles import PROFILES
+from tests.profiles import ONCE, PROFILES, is_said_once
 from tests.repo.readme import ROOT
 
 SQLITE, FULL, REDIS, DJANGO60 = PROFILES.values()
@@ -37,6 +38,19 @@ def test_marks_select_profiles(
     selected = [p for p in PROFILES.values() if p.selects(frozenset(marks.split()))]
 
     assert selected == where
+
+
+def test_folders_without_a_database_are_there_and_hold_nothing_that_needs_one() -> None:
+    for folder in ONCE:
+        tests = list((ROOT / "tests" / folder).rglob("test_*.py"))
+        assert tests, folder
+        for path in tests:
+            assert is_said_once(path.relative_to(ROOT / "tests").as_posix())
+            # It would run nowhere.
+            assert not re.search(
+                r"mark\.(postgres|rabbitmq|redis|services|faults)\b", path.read_text()
+            )
+    assert not is_said_once("engine/test_protocol.py")
 
 
 @pytest.mark.sqlite
