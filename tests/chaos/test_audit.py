@@ -17,6 +17,7 @@ from inngest_django.testing import Durable
 from inngest_django.testing.chaos import audit, functions, rows
 from inngest_django.testing.chaos.audit import Verdict, Watch, check
 from inngest_django.testing.chaos.ledger import Ledger, Note
+from tests import factories
 
 PREFIX = functions.PREFIX
 
@@ -127,8 +128,22 @@ def test_a_run_that_did_not_end_is_noticed(load: Load) -> None:
 
     broken = load.broken()
 
-    assert broken[audit.ENDED] == [f"express {run.id} has not ended: running"]
+    [found] = broken[audit.ENDED]
+    assert found.startswith(f"express {run.id} has not ended: running. Stuck: it has no job")
+    assert "step one completed" in found
     assert broken[audit.JOBS] == [f"live run without a job: {run.id} {PREFIX}-express"]
+
+
+def test_what_moves_a_run_that_did_not_end_is_told(load: Load) -> None:
+    """Its rows are gone when somebody wants to know why."""
+    run = load.run("express")
+    Run.objects.filter(pk=run.id).update(status="running")
+    factories.job(run, kind="enter", lease_token=7, lease_owner="host:1", hint_count=3)
+
+    [found] = load.broken()[audit.ENDED]
+
+    assert "job enter, due " in found
+    assert " after 3, lost 0, lease host:1" in found
 
 
 def test_a_missing_step_is_noticed(load: Load) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from inngest_django.engine import transactions
-from inngest_django.models import Event, Run, Step
+from inngest_django.engine import explanation, transactions
+from inngest_django.models import Event, Job, Run, Step
 from inngest_django.states import RUN_LIVE
 from inngest_django.testing.chaos import rows
 from inngest_django.testing.chaos.functions import (
@@ -162,6 +162,21 @@ def check_events(notes: Iterable[Note], runs: Iterable[Run]) -> Verdict:
     return verdict
 
 
+def _standing(run: Run, steps: Mapping[str, str]) -> str:
+    """Return where a run stands: its rows are gone when somebody wants to know."""
+    now = transactions.now()
+    told = [f"{run.status}. {explanation.why(run)}"]
+    told += [f"step {name} {status}" for name, status in steps.items()]
+    for job in Job.objects.filter(run=run).order_by("id"):
+        due = (job.available_at - now).total_seconds()
+        hint = (job.next_hint_at - now).total_seconds()
+        told.append(
+            f"job {job.kind}, due {due:+.1f} s, next hint {hint:+.1f} s after {job.hint_count},"
+            f" lost {job.loss_count}, lease {job.lease_owner or 'none'}"
+        )
+    return "; ".join(told)
+
+
 def check_ends(runs: Iterable[Run]) -> Verdict:
     """Compare each run's end and steps with those of a run without faults."""
     verdict = Verdict(ENDED)
@@ -172,7 +187,7 @@ def check_ends(runs: Iterable[Run]) -> Verdict:
     for run in found:
         name = _name(run)
         if run.status in RUN_LIVE:
-            verdict.expect(False, f"{name} {run.id} has not ended: {run.status}")
+            verdict.expect(False, f"{name} {run.id} has not ended: {_standing(run, steps[run.id])}")
             continue
         verdict.expect(
             (run.status, run.output) == OUTCOMES.get(name),
