@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -132,14 +134,14 @@ def w4(*, steps: int) -> Figures:
         ids = _send(f"benchmarks/{name}", 1, {"steps": steps})
         _wait_for_end(ids, what="the long run")
         figures[f"seconds{key}"] = time.monotonic() - started
-        figures[f"growth{key}"] = _growth(ids[0], steps=steps)
+        ended = _ends(ids[0])
+        figures |= {f"growth{key}": _growth(ended), f"square{key}": _square(ended)}
     return figures
 
 
-def _growth(event_id: str, *, steps: int) -> float:
-    """Return the time of the last steps over that of the first ones."""
-    part = min(50, steps // 3)
-    ended = [
+def _ends(event_id: str) -> list[float]:
+    """Return when each step of a run ended, in seconds of the database's clock."""
+    return [
         row[0].timestamp()
         for row in _rows(
             "SELECT s.ended_at FROM inngest_step s JOIN inngest_run r ON r.id = s.run_id"
@@ -147,7 +149,22 @@ def _growth(event_id: str, *, steps: int) -> float:
             event_id,
         )
     ]
-    return float((ended[-1] - ended[-1 - part]) / (ended[part] - ended[0]))
+
+
+def _growth(ended: list[float]) -> float:
+    """Return the time of the last steps over that of the first ones."""
+    part = min(50, len(ended) // 3)
+    return (ended[-1] - ended[-part - 1]) / (ended[part] - ended[0])
+
+
+def _square(ended: list[float]) -> float:
+    """Return what part of a run's time, in percent, grows with the square of its steps.
+
+    The time is fitted by a + b n + c n²: a step then takes b + 2c n.
+    """
+    took = [later - earlier for earlier, later in itertools.pairwise(ended)]
+    slope, least = statistics.linear_regression(range(len(took)), took)
+    return 100 * (slope * len(took) / 2) / (least + slope * len(took) / 2)
 
 
 def w4_reads(*, steps: int) -> Figures:

@@ -95,6 +95,10 @@ ROWS: tuple[Row, ...] = (
         figure=("W4", "growth"), **_under(2.5, "x")),  # type: ignore[arg-type]
     Row(work="W4 the same, checkpointed", unit="x",
         figure=("W4", "growth_checkpointed"), **_under(1.3, "x")),  # type: ignore[arg-type]
+    Row(work="W4 the part of its time that grows with n²", unit="%",
+        figure=("W4", "square"), is_rate=False),
+    Row(work="W4 the same, checkpointed", unit="%",
+        figure=("W4", "square_checkpointed"), is_rate=False),
     Row(work="W4 rows of steps read per step, a quarter of the steps", unit="rows",
         figure=("W4", "reads_short"), is_rate=False),
     Row(work="W4 rows of steps read per step, all of the steps", unit="rows",
