@@ -17,7 +17,7 @@ _HEAD = """\
 A mutant is the package with one small mistake put in: a `<` that became `<=`, an argument that became `None`.
 A good unit test notices; a mutant that no test notices is a survivor, and shows either a hole in the tests or a change that makes no difference.
 
-`python -m tests.mutation --write docs/reference/mutation.md` tests a random sample of the mutants of the modules that need no database, and writes this page: durations, identifiers, serialization, statuses, retries and expressions.
+`python -m tests.mutation --write docs/reference/mutation.md` tests a random sample of the mutants of the modules that need no database, and writes this page: cron expressions, durations, identifiers, serialization, statuses, retries and expressions.
 [mutmut](https://mutmut.readthedocs.io/), which `tests/mutation/requirements.txt` names, makes the mutants: of the bodies of functions and methods, but not of constants, nor of functions with a decorator.
 Each gets the unit tests that reach its function, until one fails.
 The first run of seed 1 killed 81.2 %; the holes that it showed have tests now, so other mutants say more about what is left: of 136 from seed 2, 95.6 % were killed.

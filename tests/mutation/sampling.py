@@ -21,6 +21,7 @@ from typing import Any
 from tests.repo.readme import ROOT
 
 MODULES = (
+    "inngest_django/crons.py",
     "inngest_django/durations.py",
     "inngest_django/ids.py",
     "inngest_django/serialization.py",
@@ -30,6 +31,7 @@ MODULES = (
 )
 TESTS = (
     "tests/unit/expressions",
+    "tests/unit/test_crons.py",
     "tests/unit/test_durations.py",
     "tests/unit/test_ids.py",
     "tests/unit/test_serialization.py",
