@@ -199,12 +199,14 @@ def function(function_id: str = "shop-fulfil", **values: Any) -> Function:
 
 def schedule(function_id: str = "shop-fulfil", **values: Any) -> Schedule:
     """A schedule that a living process declared, due in an hour."""
-    next_at = values.pop("next_at", ago(-3600))
+    # By the clock of now: a process that said so minutes ago is taken for dead.
+    now = clock.now()
+    next_at = values.pop("next_at", now + dt.timedelta(hours=1))
     defaults: dict[str, Any] = {
         "cron": "0 * * * *",
         "next_at": next_at,
         "fires_at": next_at,
-        "registered_at": ago(10),
+        "registered_at": now - dt.timedelta(seconds=10),
     }
     return Schedule.objects.create(function_id=function_id, **{**defaults, **values})
 

@@ -23,8 +23,8 @@ import os
 
 # A test with one of these needs something that is not on every machine.
 SERVICE_MARKS = frozenset({"postgres", "rabbitmq", "redis", "services", "faults", "django60"})
-# What these folders' tests say of the package does not depend on a database or a broker.
-ONCE = ("docs", "repo", "unit/drivers", "unit/expressions", "unit/functions", "unit/source",
+# What these folders' and files' tests say of the package does not depend on a database or a broker.
+ONCE = ("docs", "repo", "testing/test_documentation.py", "testing/test_faults.py", "unit/drivers", "unit/expressions", "unit/functions", "unit/source",
         "unit/steps")  # fmt: skip
 OPTIONAL_MARKS = {"slow": "INNGEST_TEST_SLOW", "browser": "INNGEST_TEST_BROWSER"}
 
@@ -102,7 +102,7 @@ def current() -> Profile:
 
 def is_said_once(path: str) -> bool:
     """Return whether a test's file, below ``tests``, is for one profile only, the first."""
-    return any(path.startswith(f"{folder}/") for folder in ONCE)
+    return any(path == name or path.startswith(f"{name}/") for name in ONCE)
 
 
 def left_out_because(marks: frozenset[str]) -> str:

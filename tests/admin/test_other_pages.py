@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from inngest_django import clock
 from inngest_django.models import Event
 from tests import factories
 
@@ -126,7 +127,7 @@ def test_schedule_pages_show_the_next_times_and_whether_somebody_runs_it(
 ) -> None:
     next_at = dt.datetime(2099, 3, 1, 12, tzinfo=dt.UTC)
     shown = factories.schedule("shop-nightly", cron="0 12 * * *", next_at=next_at)
-    factories.schedule("gone-nightly", registered_at=factories.ago(600))
+    factories.schedule("gone-nightly", registered_at=clock.now() - dt.timedelta(minutes=10))
 
     with django_assert_num_queries(4):
         listed = page(admin_client, "schedule", q="nightly").content.decode()
@@ -156,7 +157,10 @@ def test_function_page_shows_when_the_clock_starts_it_next(admin_client: Client)
     function = factories.function("shop-nightly", config={"triggers": triggers})
     factories.schedule("shop-nightly", cron="0 12 * * *", next_at=next_at)
     factories.schedule(
-        "shop-nightly", cron="30 12 * * *", next_at=next_at, registered_at=factories.ago(600)
+        "shop-nightly",
+        cron="30 12 * * *",
+        next_at=next_at,
+        registered_at=clock.now() - dt.timedelta(minutes=10),
     )
 
     text = page(admin_client, "function", function.pk).content.decode()

@@ -111,7 +111,6 @@ def assert_nothing_is_left(project: Project) -> None:
     assert project.query("SELECT ticked_at FROM inngest_pulse WHERE ticked_at IS NOT NULL") == []
 
 
-@pytest.mark.smoke
 def test_a_short_session_strikes_checks_and_leaves_nothing(project: Project) -> None:
     report = json.loads(
         project.call(

@@ -209,6 +209,8 @@ def test_text_that_no_column_takes_is_refused_by_the_step(
     assert "surrogate" in run.error["message"]
 
 
+# Refused before any database sees it.
+@pytest.mark.sqlite
 @pytest.mark.parametrize("kind", REFUSED)
 def test_event_that_is_no_json_is_refused_by_the_call(
     engine: Engine, client: Inngest, kind: str
@@ -221,6 +223,8 @@ def test_event_that_is_no_json_is_refused_by_the_call(
     assert not Event.objects.exists()
 
 
+# Refused before any database sees it.
+@pytest.mark.sqlite
 @pytest.mark.parametrize("kind", REFUSED)
 def test_result_that_is_no_json_fails_the_step_once(
     engine: Engine, client: Inngest, kind: str
