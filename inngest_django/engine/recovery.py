@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import logging
 from collections.abc import Sequence
-
-from django.db import InterfaceError, OperationalError
 
 from inngest_django import conf
 from inngest_django.engine import (
@@ -22,8 +19,6 @@ from inngest_django.engine import (
 from inngest_django.engine.hints import JobHint
 from inngest_django.engine.hot_path import DueJob
 from inngest_django.models import Pulse
-
-logger = logging.getLogger(__name__)
 
 BATCH = 500
 _MAX_BATCHES = 10
@@ -75,19 +70,9 @@ def tick() -> TickReport:
     if waiting.routing:
         published = hints.route() and published
     if waiting.schedules:
-        _release_schedules()
+        releases.release(ahead=hot_path.lookahead())
     sync.touch()
     return TickReport(hinted=hinted, asked_for_routing=waiting.routing, was_published=published)
-
-
-def _release_schedules() -> None:
-    """Start what the clock starts; what is wrong with one does not end ticks."""
-    try:
-        releases.release(ahead=hot_path.lookahead())
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
-        logger.exception("schedules cannot be released")
 
 
 class _Backlogs:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from inngest_django import crons, ids
@@ -27,22 +28,36 @@ logger = logging.getLogger(__name__)
 MOST_MISSED = 100
 _BATCH = 100
 _MAX_BATCHES = 20
+# What is wrong with the database is not a schedule's fault.
+_FAULTS = (OperationalError, InterfaceError)
+_told: set[int] = set()
 
 
 def release(*, ahead: dt.timedelta = dt.timedelta()) -> int:
     """Start what is due by the clock; returns how many runs.
+
+    A schedule that cannot be released delays itself, not the others.
 
     Args:
         ahead: Releases what is due within this time, too: its run exists a moment early, and
             begins on time.
     """
     total = 0
-    broken: set[int] = set()
+    # Those that another tick holds, and those that cannot be released.
+    left: set[int] = set()
     for _ in range(_MAX_BATCHES):
-        now = transactions.now()
-        if not _due(now, ahead).exclude(pk__in=broken).exists():
+        due = _due(transactions.now(), ahead).exclude(pk__in=left)
+        keys = list(due.order_by("fires_at", "id").values_list("pk", flat=True)[:_BATCH])
+        if not keys:
             break
-        total += transactions.retrying(lambda: _release_batch(ahead, broken))
+        try:
+            started, done = _release_retrying(keys, ahead)
+        except _FAULTS:
+            raise
+        except Exception:  # noqa: BLE001 - told of the one that it came from
+            started, done = _release_one_by_one(keys, ahead)
+        total += started
+        left |= set(keys) - done
     return total
 
 
@@ -50,39 +65,52 @@ def _due(now: dt.datetime, ahead: dt.timedelta) -> QuerySet[Schedule]:
     return schedules.alive(now).filter(fires_at__lte=now + ahead)
 
 
-def _release_batch(ahead: dt.timedelta, broken: set[int]) -> int:
+def _release_retrying(keys: Collection[int], ahead: dt.timedelta) -> tuple[int, set[int]]:
+    return transactions.retrying(lambda: _release(keys, ahead))
+
+
+def _release_one_by_one(keys: Collection[int], ahead: dt.timedelta) -> tuple[int, set[int]]:
+    total, done = 0, set[int]()
+    for key in keys:
+        try:
+            started, released = _release_retrying([key], ahead)
+        except _FAULTS:
+            raise
+        except Exception:
+            # Once a process: it is due again with each tick.
+            if key not in _told:
+                _told.add(key)
+                logger.exception("a schedule cannot be released", extra={"schedule_id": key})
+        else:
+            total += started
+            done |= released
+    return total, done
+
+
+def _release(keys: Collection[int], ahead: dt.timedelta) -> tuple[int, set[int]]:
+    """Start what is due of these; returns how many runs, and the rows that nobody else held."""
     with transactions.write() as cursor:
         now = transactions.now()
         rows = list(
             _due(now, ahead)
-            .exclude(pk__in=broken)
-            .order_by("fires_at", "id")
-            .select_for_update(no_key=True, skip_locked=True)[:_BATCH]
+            .filter(pk__in=keys)
+            .order_by("id")
+            .select_for_update(no_key=True, skip_locked=True)
         )
         floor = waits.current_floor(cursor)
         configs = _configs({row.function_id for row in rows})
         starts = []
         # Keys are taken in one order everywhere.
         for row in sorted(rows, key=lambda row: (row.function_id.encode(), row.next_at)):
-            try:
-                _leave_out_too_old(row, now)
-                following = crons.after(row.cron, row.next_at)
-            except ValueError:
-                # A zone that this host does not know: others may.
-                logger.exception(
-                    "a schedule has no next time here",
-                    extra={"function_id": row.function_id, "cron": row.cron},
-                )
-                broken.add(row.pk)
-                continue
+            _leave_out_too_old(row, now)
             start = _start(row, now=now, floor=floor, config=configs[row.function_id])
             if start is not None:
                 starts.append(start)
             row.last_at = row.next_at
-            schedules.move(row, following)
+            schedules.move(row, crons.after(row.cron, row.next_at))
             schedules.write(row, "last_at", "next_at", "fires_at")
         execute_after_commit(runs.start(starts, now=now))
-    return len(starts)
+    return len(starts), {row.pk for row in rows}
 
 
 def _leave_out_too_old(row: Schedule, now: dt.datetime) -> None:

@@ -23,6 +23,7 @@ HOURLY = TriggerCron(cron="0 * * * *")
 def engine(engine: Engine) -> Engine:
     # Those of functions that the tests' installed apps have.
     Schedule.objects.all().delete()
+    releases._told.clear()
     clock.move(START)
     return engine
 
@@ -215,22 +216,44 @@ def test_run_event_and_next_time_commit_together(
     assert released() == hours(12)
 
 
-def test_what_is_wrong_with_one_schedule_does_not_hold_up_others(
-    engine: Engine, client: Inngest, caplog: pytest.LogCaptureFixture
-) -> None:
+def _no_zone_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A zone, for example, that only another host knows."""
+    Schedule.objects.filter(function_id="test-f").update(cron="TZ=Mars/Base 0 * * * *")
+
+
+def _no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration, for example, of which no run can be made."""
+    start = runs.start
+
+    def refuse(starts: Any, **options: Any) -> Any:
+        if any(item.function_id == "test-f" for item in starts):
+            raise ValueError("not this one")
+        return start(starts, **options)
+
+    monkeypatch.setattr(runs, "start", refuse)
+
+
+@pytest.mark.parametrize("spoil", [_no_zone_here, _no_run])
+def test_what_is_wrong_with_one_schedule_does_not_hold_up_others(
+    engine: Engine,
+    client: Inngest,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Any,
+) -> None:
     scheduled(client)
     scheduled(client, fn_id="other")
     sync.register()
-    Schedule.objects.filter(function_id="test-f").update(cron="TZ=Mars/Base 0 * * * *")
+    spoil(monkeypatch)
 
     engine.advance(HOUR / 2)
     engine.advance(HOUR)
 
     assert released() == []
     assert released("test-other") == hours(12, 13)
-    [record, _] = [r for r in caplog.records if "has no next time here" in r.getMessage()]
-    assert (record.function_id, record.cron) == ("test-f", "TZ=Mars/Base 0 * * * *")
+    # Told once, although it is due with each tick.
+    [record] = [r for r in caplog.records if "cannot be released" in r.getMessage()]
+    assert record.schedule_id == Schedule.objects.get(function_id="test-f").pk
 
 
 def test_events_of_schedules_start_nothing_else_and_resume_nothing(
@@ -302,9 +325,9 @@ def test_a_changed_schedule_takes_the_place_of_the_old_one_at_once(
     assert released() == ["2026-03-01T11:45:00Z"]
 
 
-def test_an_old_process_that_lives_on_does_not_bring_its_schedule_back(
-    engine: Engine, client: Inngest
-) -> None:
+@pytest.fixture
+def old_process(engine: Engine, client: Inngest) -> None:
+    """This process has the code of before a deploy, which another process registered."""
     old = scheduled(client)
     sync.register()
     new = replace(client, old, TriggerCron(cron="45 * * * *"))
@@ -312,21 +335,16 @@ def test_an_old_process_that_lives_on_does_not_bring_its_schedule_back(
     registry.unregister(new)
     registry.register(old)
 
+
+@pytest.mark.usefixtures("old_process")
+def test_an_old_process_that_lives_on_does_not_bring_its_schedule_back() -> None:
     schedules.touch(registry.all())
 
     assert rows() == ["45 * * * *"]
 
 
-def test_after_a_rollback_the_old_schedule_is_back_and_the_new_one_ends(
-    engine: Engine, client: Inngest
-) -> None:
-    old = scheduled(client)
-    sync.register()
-    new = replace(client, old, TriggerCron(cron="45 * * * *"))
-    sync.register()
-    registry.unregister(new)
-    registry.register(old)
-
+@pytest.mark.usefixtures("old_process")
+def test_after_a_rollback_the_old_schedule_is_back_and_the_new_one_ends(engine: Engine) -> None:
     sync.register()
     # For a while a process with the new code may live.
     assert rows() == ["0 * * * *", "45 * * * *"]
