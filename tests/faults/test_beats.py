@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +21,18 @@ pytestmark = pytest.mark.faults
 
 # Its runs are not part of the load.
 client = Inngest(app_id="beats", is_production=False)
+
+
+@contextlib.contextmanager
+def four_more_beats() -> Iterator[None]:
+    """Run five beats inside the block."""
+    with contextlib.ExitStack() as ending:
+        for _ in range(4):
+            other = ProcessStack()
+            other.start_beat()
+            assert other.beat
+            ending.callback(other.beat.kill)
+        yield
 
 
 @pytest.mark.matrix(20, "beat dead")
@@ -37,18 +51,8 @@ def test_without_beat_any_process_releases_what_is_due(arena: Arena) -> None:
 
 @pytest.mark.matrix(20, "five beats")
 def test_five_beats_call_no_body_twice(arena: Arena) -> None:
-    others = []
-    try:
-        for _ in range(4):
-            other = ProcessStack()
-            other.start_beat()
-            others.append(other)
-
+    with four_more_beats():
         report = arena.drive(sets=2, strikes=[Strike(after=0, blow=lambda: None)])
-    finally:
-        for other in others:
-            assert other.beat
-            other.beat.kill()
 
     print(report)
     assert report.extra_calls == 0
@@ -66,21 +70,12 @@ def test_five_beats_make_up_for_each_missed_time_once(arena: Arena) -> None:
     row = Schedule.objects.get(function_id=new_year.id)
     years = [row.next_at.year - number for number in range(12, 0, -1)]
     runs = Run.objects.filter(function_id=new_year.id)
-    others = []
-    try:
-        for _ in range(4):
-            other = ProcessStack()
-            other.start_beat()
-            others.append(other)
+    with four_more_beats():
         first = row.next_at.replace(year=years[0])
         Schedule.objects.filter(pk=row.pk).update(next_at=first, fires_at=first)
 
         report = arena.drive(strikes=[Strike(after=0, blow=lambda: None)])
         wait_until(lambda: runs.filter(status="completed").count() >= len(years))
-    finally:
-        for other in others:
-            assert other.beat
-            other.beat.kill()
 
     print(report)
     assert report.extra_calls == 0

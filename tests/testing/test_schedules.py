@@ -20,6 +20,14 @@ def nightly(client: Inngest) -> Function:
     return nightly
 
 
+@pytest.fixture
+def noon(durable: Durable) -> Durable:
+    """The kit at twelve, UTC, whenever the tests run: far from the night and from its end."""
+    durable.only()
+    to_the_next(durable, "0 12 * * *")
+    return durable
+
+
 def outputs(durable: Durable, function: Function) -> list[object]:
     return [run.output for run in durable.runs(function)]
 
@@ -28,15 +36,13 @@ def to_the_next(durable: Durable, cron: str) -> None:
     durable.advance_to(crons.after(cron, durable.now))
 
 
-def test_each_night_that_passes_starts_a_run(durable: Durable, nightly: Function) -> None:
-    durable.only(nightly)
-    nights = crons.upcoming(NIGHTLY.cron, durable.now, 3)
+def test_each_night_that_passes_starts_a_run(noon: Durable, nightly: Function) -> None:
+    noon.only(nightly)
+    nights = crons.upcoming(NIGHTLY.cron, noon.now, 3)
 
-    durable.advance("3 days")
+    noon.advance("3 days")
 
-    # The last one sleeps, when the days end within its hour.
-    durable.advance("1h")
-    assert outputs(durable, nightly) == [f"{night:%Y-%m-%dT%H:%M:%SZ}" for night in nights]
+    assert outputs(noon, nightly) == [f"{night:%Y-%m-%dT%H:%M:%SZ}" for night in nights]
 
 
 def test_schedules_sleeps_and_timeouts_come_in_the_order_of_their_times(
@@ -72,32 +78,30 @@ def test_schedules_sleeps_and_timeouts_come_in_the_order_of_their_times(
 
 
 def test_only_leaves_the_other_functions_schedules_alone(
-    durable: Durable, nightly: Function, client: Inngest
+    noon: Durable, nightly: Function, client: Inngest
 ) -> None:
     @client.create_function(fn_id="other", trigger=TriggerCron(cron="* * * * *"))
     def other(ctx: ContextSync) -> None: ...
 
-    durable.register(other, nightly)
-    durable.run_until_idle()
-    durable.only(nightly)
+    noon.register(other, nightly)
+    noon.run_until_idle()
+    noon.only(nightly)
 
-    durable.advance("2 days")
+    noon.advance("2 days")
 
-    assert len(durable.runs(nightly)) == 2
-    assert durable.runs(other) == []
+    assert len(noon.runs(nightly)) == 2
+    assert noon.runs(other) == []
 
 
-def test_a_function_that_gets_a_schedule_in_a_test_has_it(
-    durable: Durable, nightly: Function
-) -> None:
+def test_a_function_that_gets_a_schedule_in_a_test_has_it(noon: Durable, nightly: Function) -> None:
     """Its row and that of the function that had the id before are the test's."""
-    durable.only(Inngest(app_id="kit").create_function(fn_id="nightly", trigger=[])(lambda _: 1))
-    durable.run_until_idle()
-    durable.only(nightly)
+    noon.only(Inngest(app_id="kit").create_function(fn_id="nightly", trigger=[])(lambda _: 1))
+    noon.run_until_idle()
+    noon.only(nightly)
 
-    durable.advance("1 day")
+    noon.advance("1 day")
 
-    assert len(durable.runs(nightly)) == 1
+    assert len(noon.runs(nightly)) == 1
 
 
 def test_a_run_on_time_has_an_event_of_now(durable: Durable, client: Inngest) -> None:
@@ -135,21 +139,19 @@ def test_a_run_is_finished_although_schedules_go_on_for_ever(
 
 
 def test_a_schedule_survives_crashes_and_doubled_messages(
-    durable: Durable, nightly: Function, client: Inngest
+    noon: Durable, nightly: Function, client: Inngest
 ) -> None:
-    durable.only(nightly)
-    durable.duplicate_messages()
-    durable.crash_at(point="after_commit", times=2)
+    noon.only(nightly)
+    noon.duplicate_messages()
+    noon.crash_at(point="after_commit", times=2)
 
-    durable.advance("2 days")
+    noon.advance("2 days")
 
-    assert len(set(outputs(durable, nightly))) == 2
-    assert len(durable.runs(nightly)) == 2
+    assert len(set(outputs(noon, nightly))) == 2
+    assert len(noon.runs(nightly)) == 2
 
 
-def test_an_event_that_a_scheduled_run_sends_is_delivered(
-    durable: Durable, client: Inngest
-) -> None:
+def test_an_event_that_a_scheduled_run_sends_is_delivered(noon: Durable, client: Inngest) -> None:
     @client.create_function(fn_id="asks", trigger=NIGHTLY)
     def asks(ctx: ContextSync) -> None:
         ctx.step.send_event("ask", Event(name="kit/asked"))
@@ -157,7 +159,7 @@ def test_an_event_that_a_scheduled_run_sends_is_delivered(
     @client.create_function(fn_id="answers", trigger=TriggerEvent(event="kit/asked"))
     def answers(ctx: ContextSync) -> None: ...
 
-    durable.only(asks, answers)
-    durable.advance("1 day")
+    noon.only(asks, answers)
+    noon.advance("1 day")
 
-    durable.only_run(answers).assert_completed()
+    noon.only_run(answers).assert_completed()
