@@ -146,7 +146,13 @@ class Database(DatabaseWrapper):
 
     def _commit(self) -> None:
         if self.listener is not None:
-            self.listener.before_commit()
+            try:
+                self.listener.before_commit()
+            except BaseException:
+                # Who dies here leaves nothing behind. Django knows of no such end, and would
+                # switch autocommit on again, which commits.
+                self._rollback()
+                raise
         super()._commit()
         if self.listener is not None:
             self.listener.after_commit()

@@ -8,14 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.db import transaction
 
-from inngest_django.engine import crash_points
+from inngest_django.engine import crash_points, transactions
 from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
 from tests.simulation import kinds, runs, seeds
 from tests.simulation.audit import WAIT_TRANSITIONS
+from tests.simulation.schedule import Schedule
 from tests.simulation.stage import Stage
+from tests.simulation.workers import Died
 
 pytestmark = pytest.mark.sqlite
 
@@ -155,3 +159,19 @@ def test_seed_replays_exactly(stage: Stage) -> None:
 
     assert first.trace == second.trace
     assert f"schedule of seed {seed} ({first.digest}):" in done.stdout
+
+
+def test_who_dies_before_a_commit_leaves_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = mock.create_autospec(Schedule, instance=True)
+    listener.statement.side_effect = lambda execute, *args: execute(*args)
+    listener.before_commit.side_effect = Died
+    stage.database.clear()
+    monkeypatch.setattr(stage.database, "listener", listener)
+
+    with pytest.raises(Died), transaction.atomic():
+        transactions.connection().cursor().execute("UPDATE inngest_counter SET last_seq = 7")
+
+    assert stage.database.rows("SELECT last_seq FROM inngest_counter") == [(0,)]
+    listener.rolled_back.assert_called_once_with()
