@@ -1,7 +1,8 @@
 """``flush`` as the tests want it: what Django calls after each test that commits.
 
-Django truncates every table, half a second on PostgreSQL, and makes permissions and content
-types again. Deleting the few rows of a test takes milliseconds, and those two stay as they are.
+Django truncates every table, half a second on PostgreSQL, and does all that follows a
+migration. Deleting the few rows of a test takes milliseconds; permissions and content types
+stay as they are, and of the rest only this project's own part is done again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Any
 
 from django.core.management.commands import flush
 from django.db import connections, transaction
+
+from inngest_django.apps import register_functions
+from inngest_django.dispatch import beat
 
 _KEPT = {"django_content_type", "auth_permission", "django_migrations"}
 # A table that a test has filled is truncated, so that no later one reads over its dead rows.
@@ -23,6 +27,11 @@ class Command(flush.Command):
     def handle(self, **options: Any) -> None:
         """Do it."""
         alias = options["database"]
+        self._empty(alias)
+        register_functions(using=alias)
+        beat.ensure_periodic_tasks(using=alias)
+
+    def _empty(self, alias: str) -> None:
         with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
             names = [connections[alias].ops.quote_name(name) for name in _tables(alias)]
             if connections[alias].vendor == "postgresql":
