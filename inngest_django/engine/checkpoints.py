@@ -45,6 +45,13 @@ class Recorder:
 
     def record(self, op: Op) -> StepMemo | None:
         """Commit a body's result; None ends the call, which then is recorded whole."""
+        self.lease.take_back()
+        try:
+            return self._record(op)
+        finally:
+            self.lease.lend()
+
+    def _record(self, op: Op) -> StepMemo | None:
         self.steps_left -= 1
         if self.steps_left < 1 or time.monotonic() > self.until or leases.is_draining():
             outcomes.report(self.leased, Discovered(ops=(op,)), max_attempts=self.max_attempts)

@@ -123,6 +123,7 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
     if recorder.is_wanted():
         request = dataclasses.replace(request, record=recorder.record)
     crash_points.reach("call.start")
+    lease.lend()
     try:
         response = driver.call(function, request)
     except LeaseLostError:
@@ -131,6 +132,8 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
             extra={"run_id": leased.run_id, "job_id": leased.job_id},
         )
         return ()
+    finally:
+        lease.take_back()
     crash_points.reach("call.end")
     if not isinstance(response, Discovered):
         memo_cache.forget(leased.run_id)
@@ -219,7 +222,7 @@ def _request(
         step_limit=conf.get().MAX_STEPS,
         time_zone=timezone.get_default_timezone(),
         may_start_body=lease.is_alive,
-        transact=_transactor(leased, function),
+        transact=_transactor(leased, lease, function),
         guard=_guard(),
     )
 
@@ -241,12 +244,21 @@ def _events(leased: Leased) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _transactor(leased: Leased, function: Function) -> Callable[[Callable[[], Op]], Op]:
+def _transactor(
+    leased: Leased, lease: Lease, function: Function
+) -> Callable[[Callable[[], Op]], Op]:
     """Return what runs a ``step.transaction`` body: its writes and its result, or neither."""
 
     def transact(body: Callable[[], Op]) -> Op:
+        try:
+            return written(body)
+        finally:
+            lease.lend()
+
+    def written(body: Callable[[], Op]) -> Op:
         with transactions.write() as cursor:
             op = body()
+            lease.take_back()
             crash_points.reach("transaction.body_done")
             if transactions.is_postgresql():
                 # A deferred constraint that fails at the commit would look like a lost

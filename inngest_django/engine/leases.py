@@ -2,7 +2,8 @@
 
 Renewals come from the process that runs the body: a process that stops or hangs as a whole
 stops renewing, and its jobs are taken over. A body that runs over its time limit is no
-longer renewed either.
+longer renewed either, nor is what the engine itself does when that takes longer than a lease:
+then it waits on a connection that died without a word, and would hold the job for hours.
 """
 
 from __future__ import annotations
@@ -35,13 +36,32 @@ _owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 @dataclasses.dataclass(slots=True)
 class Lease:
-    """A worker's claim on a job, by its own monotonic clock."""
+    """A worker's claim on a job, by its own monotonic clock.
+
+    Attributes:
+        working_since: When the engine's own work began; None while the user's code runs.
+    """
 
     job_id: int
     token: int
     ttl: float
     taken: float
     renewed: float
+    working_since: float | None = None
+
+    def lend(self) -> None:
+        """Note that the user's code runs from now on, which may take its time."""
+        self.working_since = None
+
+    def take_back(self) -> None:
+        """Note that the engine works from now on: a few statements."""
+        self.working_since = time.monotonic()
+
+    def is_worth_renewing(self, now: float) -> bool:
+        """Whether what it is held for may still come to an end."""
+        if self.working_since is not None and now - self.working_since > self.ttl:
+            return False
+        return now - self.taken < BODY_LIMIT
 
     def is_alive(self) -> bool:
         """Whether nobody else can have taken the job by now."""
@@ -91,7 +111,7 @@ class _Renewer:
             wanted = {
                 token: lease
                 for token, lease in self.held.items()
-                if started - lease.taken < BODY_LIMIT
+                if lease.is_worth_renewing(started)
             }
         # Young leases outlive the next round; most bodies end before their first renewal.
         due = {
@@ -133,7 +153,7 @@ def holding(job_id: int, token: int, *, leased_at: float, ttl: float) -> Iterato
     Args:
         leased_at: Monotonic time just before the lease was asked for.
     """
-    lease = Lease(job_id=job_id, token=token, ttl=ttl, taken=leased_at, renewed=leased_at)
+    lease = Lease(job_id, token, ttl, taken=leased_at, renewed=leased_at, working_since=leased_at)
     renewer = _current()
     renewer.add(lease)
     try:

@@ -25,11 +25,14 @@ class Drop:
         request: Bytes by which to know them.
         after: How many of them still pass.
         times: How many of them still get no reply.
+        silences: Whether they do not even arrive, and their connection passes nothing on
+            any more, instead of being reset.
     """
 
     request: bytes
     after: int
     times: int
+    silences: bool = False
 
     def takes(self, before: bytes, data: bytes) -> bool:
         """Return whether this is a request whose reply is to be dropped; counts it."""
@@ -45,7 +48,11 @@ class Drop:
 
 
 class Link:
-    """A client's connection and the one to the server that was made for it."""
+    """A client's connection and the one to the server that was made for it.
+
+    Attributes:
+        is_silent: Whether it stays open and passes nothing on.
+    """
 
     def __init__(
         self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -55,6 +62,7 @@ class Link:
         self._client = writer
         self._server: asyncio.StreamWriter | None = None
         self._is_condemned = False  # The next reply is dropped, and the client with it.
+        self.is_silent = False
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -122,10 +130,12 @@ class Link:
             await self._proxy.hold(way, arrived)
             if not data:
                 break
-            if way == "to_server":
-                self._is_condemned |= self._proxy.is_dropped(before, data)
+            if way == "to_server" and not self.is_silent:
+                self._notice(self._proxy.dropping(before, data))
                 before = data
-            elif self._is_condemned:
+            if self.is_silent:
+                continue
+            if way == "to_client" and self._is_condemned:
                 self._drop_client()
                 continue
             self._proxy.count(way, len(data))
@@ -133,6 +143,15 @@ class Link:
             await writer.drain()
         if writer.can_write_eof() and not writer.transport.is_closing():
             writer.write_eof()
+
+    def _notice(self, drop: Drop | None) -> None:
+        if drop is None:
+            return
+        if drop.silences:
+            self._proxy.count("silenced")
+            self.is_silent = True
+        else:
+            self._is_condemned = True
 
     def _drop_client(self) -> None:
         # The server's side ends in order, so that it acts on all that it was sent.

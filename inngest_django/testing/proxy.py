@@ -42,6 +42,7 @@ class Counts:
         unreachable: Connections closed because the server did not accept one.
         cut: Connections reset by ``cut``.
         replies_dropped: Connections reset by ``drop_reply``.
+        silenced: Connections that ``silence`` met.
         faults: How often each method was called.
     """
 
@@ -50,6 +51,7 @@ class Counts:
     unreachable: int
     cut: int
     replies_dropped: int
+    silenced: int
     bytes_to_server: int
     bytes_to_client: int
     faults: dict[str, int]
@@ -154,15 +156,24 @@ class Proxy:
             times: How many of them to treat so.
             after: How many of them to let pass before that.
         """
-        if not request or times < 1 or after < 0:
-            raise ValueError(
-                "drop_reply needs the bytes of a request, times of at least 1 and after of at"
-                f" least 0, got {request!r}, {times} and {after}."
-            )
-        self._call(self._set_drop(Drop(request, after, times)), "drop_reply")
+        self._call(self._set_drop(_drop("drop_reply", request, after, times)), "drop_reply")
+
+    def silence(self, request: bytes, *, times: int = 1, after: int = 0) -> None:
+        """Let a connection die without a word, as when a firewall forgets it.
+
+        The request that has these bytes does not reach the server. Its connection stays open
+        on both sides, nothing passes on it any more, and ``heal`` resets it.
+
+        Args:
+            request: Bytes by which to know the request.
+            times: How many of them to treat so.
+            after: How many of them to let pass before that.
+        """
+        drop = dataclasses.replace(_drop("silence", request, after, times), silences=True)
+        self._call(self._set_drop(drop), "silence")
 
     def heal(self) -> None:
-        """End refusal, hanging and delays, and forget ``drop_reply``."""
+        """End refusal, hanging and delays, and forget ``drop_reply`` and ``silence``."""
         self._call(self._heal())
 
     @property
@@ -175,6 +186,7 @@ class Proxy:
             unreachable=count["unreachable"],
             cut=count["cut"],
             replies_dropped=count["replies_dropped"],
+            silenced=count["silenced"],
             bytes_to_server=count["to_server"],
             bytes_to_client=count["to_client"],
             faults=dict(self._faults),
@@ -240,6 +252,9 @@ class Proxy:
     async def _heal(self) -> None:
         self._is_hung = False
         self._drop = None
+        for link in list(self._links):
+            if link.is_silent:
+                link.reset()
         await self._set_delays(0, 0)
         await self._listen()
 
@@ -279,10 +294,19 @@ class Proxy:
                 async with asyncio.timeout(None if self._is_hung else wait):
                     await self._changed.wait()
 
-    def is_dropped(self, before: bytes, data: bytes) -> bool:
-        """Return whether the reply to this request is to be dropped."""
-        return self._drop is not None and self._drop.takes(before, data)
+    def dropping(self, before: bytes, data: bytes) -> Drop | None:
+        """Return what is to happen instead of a reply to this request, or None."""
+        return self._drop if self._drop is not None and self._drop.takes(before, data) else None
 
     def count(self, what: str, number: int = 1) -> None:
         """Add to a counter."""
         self._counter[what] += number
+
+
+def _drop(method: str, request: bytes, after: int, times: int) -> Drop:
+    if not request or times < 1 or after < 0:
+        raise ValueError(
+            f"{method} needs the bytes of a request, times of at least 1 and after of at"
+            f" least 0, got {request!r}, {times} and {after}."
+        )
+    return Drop(request, after, times)

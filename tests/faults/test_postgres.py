@@ -131,6 +131,25 @@ def test_a_commit_whose_answer_is_lost_counts_once(arena: Arena, proxy: Proxy, a
     assert dropped == 12
 
 
+@pytest.mark.matrix(7, "connection dies without a word under an outcome")
+def test_an_outcome_that_never_arrives_holds_its_job_no_longer_than_a_lease(
+    arena: Arena, proxy: Proxy
+) -> None:
+    """The worker's other connection lives on, and could renew for as long as it likes."""
+    before = proxy.counts.silenced
+    # A step's name goes to the server with its outcome only.
+    proxy.silence(b"joined")
+    try:
+        report = arena.drive(sets=2, timeout=120)
+    finally:
+        proxy.heal()
+
+    silenced = proxy.counts.silenced - before
+    verdicts.note(faults=silenced)
+    print(report)
+    assert silenced == 1
+
+
 @pytest.mark.matrix(33, "network to PostgreSQL silent, then cut")
 def test_a_database_out_of_reach_of_the_workers_is_waited_for(arena: Arena, proxy: Proxy) -> None:
     def part() -> None:

@@ -224,6 +224,26 @@ def test_drop_reply_lets_the_server_act_and_the_client_not_know(
     assert proxy.counts.replies_dropped == 1
 
 
+def test_silence_ends_one_connection_without_a_word(proxy: Proxy, server: _Server) -> None:
+    proxy.silence(b"COMMIT", after=1)
+    with connected(proxy) as other, connected(proxy) as client:
+        assert ask(client, b"COMMIT 1") == b"COMMIT 1"
+        client.sendall(b"COMMIT 2")
+        assert is_silent(client)
+        client.sendall(b"anybody there?")
+        assert is_silent(client)
+
+        assert ask(other, b"COMMIT 3") == b"COMMIT 3"
+        assert server.text == b"COMMIT 1COMMIT 3"
+        assert (proxy.counts.silenced, proxy.counts.replies_dropped) == (1, 0)
+
+        proxy.heal()
+
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        assert ask(other, b"COMMIT 4") == b"COMMIT 4"
+
+
 def test_heal_forgets_what_was_to_be_dropped(proxy: Proxy) -> None:
     proxy.drop_reply(b"x")
     proxy.heal()
@@ -275,6 +295,8 @@ def test_what_makes_no_sense_is_refused(proxy: Proxy) -> None:
         proxy.delay(to_server=-1)
     with pytest.raises(ValueError, match="drop_reply needs the bytes of a request"):
         proxy.drop_reply(b"")
+    with pytest.raises(ValueError, match="silence needs the bytes of a request"):
+        proxy.silence(b"x", times=0)
     proxy.stop()
     with pytest.raises(RuntimeError, match="The proxy does not run"):
         proxy.cut()
