@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,8 @@ _TASK_OPTIONS = (
     "immediate",
     "mandatory",
 )
+
+_declared: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Envelope:
             content_type="application/json",
             content_encoding="utf-8",
             delivery_mode=self.delivery_mode,
-            declare=(self.queue,),
+            declare=self._undeclared(producer),
             headers={
                 **self.headers,
                 "id": task_id,
@@ -76,6 +79,17 @@ class Envelope:
             correlation_id=task_id,
             reply_to=self.app.thread_oid,
         )
+
+    def _undeclared(self, producer: Any) -> tuple[Any, ...]:
+        """Return the queue, once for each producer, which is one connection.
+
+        kombu knows too what it has declared, but makes a copy of the queue to ask.
+        """
+        known = _declared.setdefault(producer, set())
+        if self.queue.name in known:
+            return ()
+        known.add(self.queue.name)
+        return (self.queue,)
 
 
 class Envelopes:

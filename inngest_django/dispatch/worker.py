@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
@@ -17,7 +18,7 @@ from django.conf import settings
 from django.db import connections as django_connections
 
 from inngest_django import conf
-from inngest_django.dispatch import connections, greenlets, reserves
+from inngest_django.dispatch import answers, connections, greenlets, reserves
 from inngest_django.dispatch.ticker import Ticker
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class _Process:
         self.pid = 0
         self.keeps_out = False
         self.ticker: Ticker | None = None
+        self.forget: Callable[[], None] | None = None
 
 
 _main = _Process()
@@ -58,6 +60,8 @@ def on_init(sender: Any = None, **_: Any) -> None:
     connections.forget_failure()
     connections.keep_open(getattr(sender, "app", None))
     reserves.leave_out_hints(getattr(sender, "app", None))
+    if sender is not None:
+        _main.forget = answers.keep(sender.app)
     leases.stop_draining()
     load_served()
     try:
@@ -119,6 +123,10 @@ def on_shutdown(**_: Any) -> None:
     ticker, _main.ticker = _main.ticker, None
     if ticker is not None:
         ticker.stop()
+    forget, _main.forget = _main.forget, None
+    if forget is not None:
+        # Where the worker was a thread, its process goes on.
+        forget()
 
 
 def _drain() -> None:

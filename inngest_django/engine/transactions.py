@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _TRIES = 6
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _vendors: dict[str, str] = {}
 
 
@@ -129,8 +130,11 @@ def after_commit(work: Callable[[], None]) -> None:
 def as_moment(value: Any) -> dt.datetime:
     """Return a database value as an aware datetime.
 
-    SQLite hands out text in UTC; PostgreSQL, with ``USE_TZ = False``, naive local time.
+    SQLite hands out text in UTC; PostgreSQL, with ``USE_TZ = False``, naive local time. A
+    number counts microseconds since 1970.
     """
+    if isinstance(value, int):
+        return _EPOCH + dt.timedelta(microseconds=value)
     if not isinstance(value, dt.datetime):
         return dt.datetime.fromisoformat(str(value)).replace(tzinfo=dt.UTC)
     if value.tzinfo is not None:

@@ -62,7 +62,7 @@ SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count
   r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
   EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
   EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
-  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {now}, {began}{lazily}
+  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {moment}, {began}{lazily}
 FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
 {only}
 """
@@ -75,7 +75,7 @@ def _lease_texts(postgresql: bool, is_alone: bool) -> tuple[str, str]:
     status = by_no_index("w.status")
     if not postgresql:
         load = _LOAD.format(
-            now="{now}",
+            moment="{now}",
             leased="inngest_job",
             status=status,
             began="0",
@@ -88,7 +88,8 @@ def _lease_texts(postgresql: bool, is_alone: bool) -> tuple[str, str]:
     queued = _QUEUED.format(status=by_no_index("status"))
     began = "EXISTS (SELECT 1 FROM begun)"
     load = _LOAD.format(
-        now="{now}",
+        # Reading a moment's text costs the client more than the rest of the row.
+        moment="(extract(epoch FROM {now}) * 1000000)::bigint",
         leased="leased",
         status=status,
         began=began,

@@ -70,8 +70,7 @@ def _exchange(
     pgconn.pipeline_sync()
     last, fault = None, None
     status = psycopg.pq.ExecStatus
-    ended = psycopg.OperationalError("the server closed the connection")
-    for result in _results(pgconn, psycopg.pq, ended=ended):
+    for result in _results(pgconn, psycopg):
         if result.status == status.FATAL_ERROR:
             fault = fault or result
         last = result
@@ -85,8 +84,9 @@ def _exchange(
     raise psycopg.errors.error_from_result(fault, raw.info.encoding)
 
 
-def _results(pgconn: Any, pq: Any, *, ended: Exception) -> Iterator[Any]:
+def _results(pgconn: Any, psycopg: Any) -> Iterator[Any]:
     """Send what is buffered, and yield the results up to the sync."""
+    pq = psycopg.pq
     poller = select.poll()
     poller.register(pgconn.socket, select.POLLIN)
     if pgconn.flush():
@@ -103,7 +103,7 @@ def _results(pgconn: Any, pq: Any, *, ended: Exception) -> Iterator[Any]:
         result = pgconn.get_result()
         if result is None:  # Between two statements, or at the end of everything.
             if pgconn.status == pq.ConnStatus.BAD:
-                raise ended
+                raise psycopg.OperationalError("the server closed the connection")
             continue
         if result.status == pq.ExecStatus.PIPELINE_SYNC:
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, Task, signals
+from kombu import Producer
 
 from inngest_django.dispatch import envelopes, memory
 from inngest_django.dispatch.publisher import CeleryPublisher
@@ -67,6 +68,25 @@ def _publish(app: Celery) -> tuple[list[Any], list[Any]]:
     assert hints.execute([JobHint(7, "f"), JobHint(8, "f", 0.4)])
     assert hints.route()
     return _sent(app, "q"), _sent(app, "c")
+
+
+def test_a_queue_is_declared_once_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared: list[list[str]] = []
+    publish = Producer.publish
+
+    def counting(self: Any, *args: Any, declare: Any = (), **options: Any) -> Any:
+        declared.append([queue.name for queue in declare])
+        return publish(self, *args, declare=declare, **options)
+
+    monkeypatch.setattr(Producer, "publish", counting)
+    hints = CeleryPublisher(_app())
+
+    for _ in range(2):
+        assert hints.execute([JobHint(7, "f"), JobHint(8, "f")])
+        assert hints.route()
+        hints.close()
+
+    assert declared == [["q"], [], ["c"]] * 2
 
 
 def test_messages_are_those_of_apply_async(settings: Any, made: list[tuple[int, ...]]) -> None:
