@@ -178,9 +178,10 @@ class Drive:
         return (
             not self._strikes
             and not self._late
-            and not runs.filter(status__in=RUN_LIVE).exists()
             and not self._unrouted()
             and Counter(runs.values_list("function_id", flat=True)) >= self._wanted
+            # Last: a run of these may have begun while the others were asked for.
+            and not runs.filter(status__in=RUN_LIVE).exists()
         )
 
     def _unrouted(self) -> list[object]:
