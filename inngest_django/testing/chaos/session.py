@@ -193,7 +193,8 @@ class Session:
         last, moved_at = (-1, -1), time.monotonic()
         while True:
             runs, ended = rows.counts()
-            if runs == ended and not rows.outstanding().events:
+            # Counted again: a run may have begun while the events were asked for.
+            if runs == ended and not rows.outstanding().events and rows.counts() == (runs, ended):
                 return
             if (runs, ended) != last:
                 last, moved_at = (runs, ended), time.monotonic()
