@@ -250,6 +250,7 @@ def _transactor(
     """Return what runs a ``step.transaction`` body: its writes and its result, or neither."""
 
     def transact(body: Callable[[], Op]) -> Op:
+        lease.take_back()
         try:
             return written(body)
         finally:
@@ -257,6 +258,7 @@ def _transactor(
 
     def written(body: Callable[[], Op]) -> Op:
         with transactions.write() as cursor:
+            lease.lend()
             op = body()
             lease.take_back()
             crash_points.reach("transaction.body_done")

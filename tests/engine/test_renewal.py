@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from inngest_django.client import Inngest
-from inngest_django.engine import crash_points, executor, hot_path, leases
+from inngest_django.engine import crash_points, executor, hot_path, leases, transactions
 from inngest_django.engine.leases import Lease
 from inngest_django.models import Job
 from tests.engine.support import Engine
@@ -69,7 +69,11 @@ def test_no_body_is_renewed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_users_code_is_told_from_the_engines(
-    engine: Engine, client: Inngest, held: list[Lease], checkpointing: bool
+    engine: Engine,
+    client: Inngest,
+    held: list[Lease],
+    checkpointing: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[tuple[str, bool]] = []
 
@@ -84,6 +88,13 @@ def test_the_users_code_is_told_from_the_engines(
         note("between")
         ctx.step.transaction("transaction", lambda: note("body in transaction"))
 
+    write = transactions.write
+
+    def noted_write() -> Any:
+        note("begin")
+        return write()
+
+    monkeypatch.setattr(transactions, "write", noted_write)
     crash_points.install(note)
     engine.send("test/started")
     engine.idle()
@@ -91,6 +102,6 @@ def test_the_users_code_is_told_from_the_engines(
     theirs = {name for name, is_theirs in seen if is_theirs}
     ours = {name for name, is_theirs in seen if not is_theirs}
     assert theirs == {"handler", "body", "between", "body in transaction"}
-    assert {"call.start", "call.end", "transaction.body_done", "outcome.committed"} <= ours
+    assert {"begin", "call.start", "call.end", "transaction.body_done", "outcome.committed"} <= ours
     assert ("checkpoint.start" in ours) is checkpointing
     assert not Job.objects.exists()
