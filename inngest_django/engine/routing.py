@@ -174,11 +174,7 @@ def _start_at_once(batch: Sequence[Event], candidates: Sequence[_Candidate]) -> 
 
 def _start_locked(batch: Sequence[Event]) -> int:
     with transactions.write():
-        events = list(
-            Event.objects.filter(pk__in=[e.pk for e in batch], routed_at__isnull=True)
-            .order_by("seq")
-            .select_for_update(no_key=True, skip_locked=True)
-        )
+        events = _lock_unrouted(batch)
         if not events:
             return 0
         now = transactions.now()
@@ -189,6 +185,19 @@ def _start_locked(batch: Sequence[Event]) -> int:
         execute_after_commit(hints)
         crash_points.reach("route.start_written")
         return len(events)
+
+
+def _lock_unrouted(batch: Sequence[Event]) -> list[Event]:
+    """Return those that are still to be routed, locked.
+
+    One without a place was looked at in a world that a crash of the server undid.
+    """
+    return list(
+        Event.objects.filter(pk__in=[e.pk for e in batch], routed_at=None)
+        .exclude(seq=None)
+        .order_by("seq")
+        .select_for_update(no_key=True, skip_locked=True)
+    )
 
 
 def _candidates(event: Event) -> list[_Candidate]:

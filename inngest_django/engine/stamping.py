@@ -4,6 +4,11 @@ A short transaction of its own, one at a time, so that the order of ``seq`` is t
 commits, and what is committed at a moment is everything up to a number: the floor of waits.
 Within one batch the order is that of the inserts by the database's clock: ids begin with the
 time of the sender's host, which may be behind that of another.
+
+A place may be lost when the server dies before it is on disk, and is then given anew. No
+durable commit has seen it, for that one would have written it along; but a process may have.
+So who looks at events after stamping them does both again when its connection breaks, and
+nothing is marked routed that has no place.
 """
 
 from __future__ import annotations
@@ -53,9 +58,6 @@ def _stamp_batch() -> int:
     on_postgresql = transactions.is_postgresql()
     lock = "FOR NO KEY UPDATE SKIP LOCKED" if on_postgresql else ""
     with transactions.write() as cursor:
-        if on_postgresql:
-            # Safe: any later durable commit flushes it, and a lost stamp is given again.
-            cursor.execute("SET LOCAL synchronous_commit = off")
         last = _lock_counter(cursor)
         cursor.execute(
             "UPDATE inngest_event SET seq = n.place + %s FROM ("

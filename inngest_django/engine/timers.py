@@ -33,16 +33,17 @@ def work(job_id: int, token: int) -> None:
     job = Job.objects.select_related("step").filter(pk=job_id, lease_token=token).first()
     if job is None or job.step is None:
         return
-    looked_at = None
-    if job.kind == JobKind.WAIT:
-        # Events that were committed before the expiry count, even when the router is behind.
-        # It is decided as of now: what comes while this worker stalls has no place yet.
-        looked_at = transactions.now()
-        stamping.stamp()
-    crash_points.reach("timer.start")
     action = _ACTIONS[JobKind(job.kind)]
 
     def settle() -> None:
+        looked_at = None
+        if job.kind == JobKind.WAIT:
+            # Events that were committed before the expiry count, even when the router is
+            # behind. It is decided as of now: what comes while this worker stalls has no
+            # place yet. Stamped with each try: a server that died may have lost the places.
+            looked_at = transactions.now()
+            stamping.stamp()
+        crash_points.reach("timer.start")
         with transactions.write() as cursor:
             run = hot_path.lock_run(cursor, job.run_id)
             if run is None or run.status not in RUN_LIVE:
@@ -176,9 +177,10 @@ def scan_rules(run_id: str) -> bool:
     Its first entry does so before the call: a cancelling event may be routed between the
     trigger and the insert of the rule. Returns whether the run is still live.
     """
-    stamping.stamp()
 
     def scan() -> bool:
+        # With each try, as in ``work``.
+        stamping.stamp()
         with transactions.write() as cursor:
             run = hot_path.lock_run(cursor, run_id)
             if run is None or run.status not in RUN_LIVE:

@@ -21,6 +21,10 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 SECONDS = 12
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Project:
     """The demo project on an empty database of its own."""
 
@@ -46,7 +50,7 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
             # A session in a shell's background ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one system call
         )
 
     def call(self, *arguments: str) -> str:

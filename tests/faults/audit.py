@@ -75,6 +75,8 @@ UNION ALL SELECT 'open step of an ended run: ' || r.id || ' ' || s.name
   WHERE r.status NOT IN {_LIVE} AND s.status IN {_OPEN}
 UNION ALL SELECT 'open wait of an ended run: ' || r.id FROM run r
   JOIN inngest_wait w ON w.run_id = r.id WHERE r.status NOT IN {_LIVE} AND w.status = 'open'
+UNION ALL SELECT 'event routed without a place: ' || e.name || ' ' || e.id
+  FROM inngest_event e WHERE e.routed_at IS NOT NULL AND e.seq IS NULL
 UNION ALL SELECT 'key of a closed wait: ' || r.id FROM run r JOIN inngest_wait w
   ON w.run_id = r.id JOIN inngest_wait_key k ON k.wait_id = w.id WHERE w.status <> 'open'
 """

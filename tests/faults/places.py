@@ -17,9 +17,8 @@ DATABASE = "faults"
 
 
 @contextlib.contextmanager
-def database(stack: ProcessStack, server: Postgres) -> Iterator[None]:
-    """Be on this cluster, which gets tables when it has none."""
-    _halt(stack)
+def tables(server: Postgres) -> Iterator[None]:
+    """Move this process alone to this cluster, which gets tables when it has none."""
     connection = connections["default"]
     connection.close()
     known = {key: connection.settings_dict[key] for key in ("HOST", "PORT", "NAME")}
@@ -31,19 +30,29 @@ def database(stack: ProcessStack, server: Postgres) -> Iterator[None]:
             session.execute(f"CREATE DATABASE {DATABASE}")
     place = {"HOST": LOOPBACK, "PORT": str(server.port), "NAME": DATABASE}
     connection.settings_dict.update(place)
-    environment = dict(stack.extra_environment)
     try:
         if is_new:
             call_command("migrate", verbosity=0, interactive=False)
             connection.close()
-        stack.extra_environment |= {"PGHOST": LOOPBACK, "PGPORT": str(server.port)}
-        stack.start_beat()
         yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(known)
+
+
+@contextlib.contextmanager
+def database(stack: ProcessStack, server: Postgres) -> Iterator[None]:
+    """Be on this cluster."""
+    _halt(stack)
+    environment = dict(stack.extra_environment)
+    try:
+        with tables(server):
+            stack.extra_environment |= {"PGHOST": LOOPBACK, "PGPORT": str(server.port)}
+            stack.start_beat()
+            yield
     finally:
         stack.extra_environment = environment
         _halt(stack)
-        connection.close()
-        connection.settings_dict.update(known)
         stack.start()
 
 

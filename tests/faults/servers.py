@@ -200,6 +200,8 @@ class Postgres(Server):
         "shared_buffers=32MB",
         "max_connections=60",
         "logging_collector=off",
+        # A crash loses what did not wait for the disk, and not only now and then.
+        "wal_writer_delay=10s",
     )
 
     def __init__(self, *options: str) -> None:

@@ -54,6 +54,7 @@ FAULTS = (
     "hint repeated",
     "hint refused by the broker",
     "the database fails",
+    "server lost what was not on its disk",
 )
 
 ALL: tuple[str, ...] = (

@@ -369,6 +369,14 @@ def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
     patch.setattr(timers, "stamping", _NoStamping)
 
 
+@mistake("let an event act that lost its place to a crash of the server", theme="events")
+def _(patch: pytest.MonkeyPatch, stage: Stage) -> None:
+    def lock(batch: Any) -> list[Event]:
+        return list(Event.objects.filter(pk__in=[e.pk for e in batch], routed_at=None))
+
+    patch.setattr(routing, "_lock_unrouted", lock)
+
+
 class _NoStamping:
     @staticmethod
     def stamp() -> int:

@@ -93,6 +93,11 @@ class Schedule:
         self._born = 0
         self._last_tick = 0.0
         self._main = Process("main")
+        # Of its own, so that schedules without it stay as they are.
+        self._server_rng = random.Random(seed ^ 0xD15C)
+        self.crashes = self._server_rng.choice([1, 2, 3]) if self._is_on_weak_ground() else 0
+        self._written: list[tuple[Any, ...]] = []  # By the transaction that is open.
+        self._unflushed: list[tuple[str, int]] = []  # Places that no durable commit has seen.
         stage.simulation = self
         # Ids come from a generator of their own, so that the schedule does not depend on them.
         stage.rng = random.Random(seed ^ 0x5EED)
@@ -169,17 +174,21 @@ class Schedule:
         is_alone = not self.stage.database.in_atomic_block
         if is_alone:
             self._pause(task, sql)
+        if task.is_cut_off:
+            task.is_cut_off = False
+            raise OperationalError("simulated: the server died")
         self._boundary(task, sql, "before a statement")
         result = execute(sql, params, many, context)
         if sql.startswith("BEGIN"):
             # Django does not know of the transaction yet; dying here is dying before it.
             return result
         if is_alone:
-            self.audit.committed()
+            self._committed()
         self._boundary(task, sql, "after a statement")
         return result
 
     def saw(self, *row: Any) -> None:
+        self._written.append(row)
         self.audit.saw(row)
 
     def before_commit(self) -> None:
@@ -190,13 +199,23 @@ class Schedule:
             self._boundary(task, "COMMIT", "before a commit")
 
     def after_commit(self) -> None:
-        self.audit.committed()
+        self._committed()
         task = self.stage.crew.current
         if task is not None:
             self._boundary(task, "COMMIT", "after a commit")
 
     def rolled_back(self) -> None:
+        self._written.clear()
         self.audit.rolled_back()
+
+    def _committed(self) -> None:
+        self.audit.committed()
+        rows, self._written = self._written, []
+        if any(row[0] != "routed" or row[2] is not None or row[3] is not None for row in rows):
+            # It waits for the disk, and takes along what did not.
+            self._unflushed.clear()
+        else:
+            self._unflushed += [(row[1], row[4]) for row in rows]
 
     def reach(self, name: str) -> None:
         """Stand at a named point of the engine."""
@@ -341,6 +360,8 @@ class Schedule:
             self._move(0.001)
             action = self.rng.choices(names, weights)[0]
             getattr(self, f"_do_{action}")()
+            if self.crashes and self._unflushed and self._server_rng.random() < 0.2:
+                self._crash()
             if self.audit.problems:
                 return
             if not self.sendings and not self.tasks and self._is_over():
@@ -442,6 +463,26 @@ class Schedule:
     def _do_broker(self) -> None:
         self.is_broker_down = not self.is_broker_down
         self._log(f"broker {'down' if self.is_broker_down else 'up'}")
+
+    def _is_on_weak_ground(self) -> bool:
+        """Whether the server of this schedule may die: of one in seven."""
+        return self.has_faults and self.seed % 7 == 3
+
+    def _crash(self) -> None:
+        """The server dies and comes back without the places that were not on its disk."""
+        self.crashes -= 1
+        self._log(f"the server dies, {len(self._unflushed)} places are lost")
+        self.counts["server lost what was not on its disk"] += 1
+        database = self.stage.database
+        database.listener = None
+        for event_id, seq in reversed(self._unflushed):
+            database.raw.execute("UPDATE inngest_event SET seq = NULL WHERE id = ?", (event_id,))
+            database.raw.execute("UPDATE inngest_counter SET last_seq = ?", (seq - 1,))
+        database.listener = self
+        self._unflushed.clear()
+        for task in self.tasks:
+            if task.has_begun:
+                task.is_cut_off = task.fault_fired = True
 
     def _calm(self) -> None:
         """No more faults: whatever was left behind must come to its end by itself."""

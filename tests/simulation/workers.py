@@ -65,6 +65,7 @@ class Task:
         self.aim = ""
         self.fuse_kind = ""
         self.fault_fired = False
+        self.is_cut_off = False  # Its connection is gone, and it does not know.
         self.is_killed = False
         self.is_over = False
         self.has_begun = False

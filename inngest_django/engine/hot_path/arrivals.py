@@ -52,10 +52,8 @@ def insert_events(events: Sequence[NewEvent], *, ignore_conflicts: bool) -> None
     wire.exchange((text, columns))
 
 
-_STAMP_LOCK = (
-    # A lost stamp is given again.
-    f"SELECT {LAZILY}, {_BY_INDEX} FROM inngest_counter WHERE id = 1 FOR NO KEY UPDATE"
-)
+_STAMP_LOCK = f"SELECT {_BY_INDEX} FROM inngest_counter WHERE id = 1 FOR NO KEY UPDATE"
+_STAMP_LOCK_LAZILY = _STAMP_LOCK.replace("SELECT", f"SELECT {LAZILY},", 1)
 _STAMP = (
     "WITH held AS (SELECT last_seq FROM inngest_counter WHERE id = 1),"
     " batch AS (SELECT id, received_at FROM inngest_event"
@@ -76,11 +74,17 @@ def stamp(*, limit: int) -> int | None:
     ORM form: ``stamping._stamp_batch``. The counter's lock is a statement of its own, so that
     the update sees what the previous holder committed.
 
+    It does not wait for the disk where the session is this connection's own: a server that
+    dies takes the connection along, so that whoever looked at these events knows, and a lost
+    place is given again.
+
     Returns:
         None when there is no counter yet.
     """
     [(count, is_counted)] = wire.exchange(
-        (_STAMP_LOCK, ()), (_STAMP.format(limit=limit), ()), before_commit="stamp.written"
+        (_STAMP_LOCK_LAZILY if wire.can_prepare() else _STAMP_LOCK, ()),
+        (_STAMP.format(limit=limit), ()),
+        before_commit="stamp.written",
     )
     return int(count) if is_counted else None
 
@@ -129,7 +133,7 @@ def read_unrouted(
 
 _START = (
     "WITH held AS (SELECT id, seq, greatest({now}, to_timestamp(ts / 1000.0)) AS due"
-    " FROM inngest_event WHERE id = ANY(%s::text[]) AND routed_at IS NULL"
+    " FROM inngest_event WHERE id = ANY(%s::text[]) AND routed_at IS NULL AND seq IS NOT NULL"
     " ORDER BY seq FOR NO KEY UPDATE SKIP LOCKED),"
     " taken AS (INSERT INTO inngest_idempotency_key (function_id, key, run_id, expires_at)"
     " SELECT k.function_id, k.key, k.run_id, {expiry}"
@@ -167,9 +171,12 @@ def start(
     *,
     key_life: dt.timedelta,
 ) -> Started:
-    """Start runs and mark events routed; those that somebody else routes are left out.
+    """Start runs and mark events routed.
 
-    ORM form: ``routing._start``: the events locked, ``IdempotencyKey`` rows upserted where
+    Those that somebody else routes are left out, and those that lost their place to a crash
+    of the server: the look for waits that came before this was of another world.
+
+    ORM form: ``routing._start_locked``: the events locked, ``IdempotencyKey`` rows upserted where
     they have expired, ``Run`` and ``Job`` rows of the runs that took all their keys, and
     ``update(routed_at=now)``.
 
