@@ -52,10 +52,13 @@ _USER_CODE = (JobKind.ENTER, JobKind.STEP)
 _SOON = 2.0
 
 driver: Driver = InProcessDriver()
+# Whether this process's last job was a planned step's: its siblings come next.
+_expects_step = False
 
 
 def execute(job_id: int) -> None:
     """Do a job if it is due and free; otherwise do nothing, quietly."""
+    global _expects_step
     ttl = conf.get().LEASE_TTL.total_seconds()
     token = ids.new_token()
     crash_points.reach("execute.start")
@@ -68,11 +71,13 @@ def execute(job_id: int) -> None:
             ttl=ttl,
             is_draining=leases.is_draining(),
             known=registry.ids(),
+            expects_step=_expects_step,
         )
     )
     if leased is None:
         _hint_if_early(job_id)
         return
+    _expects_step = leased.kind is JobKind.STEP
     crash_points.reach("lease.taken")
     own_jobs: tuple[tuple[int, int], ...] = ()
     entry_id = None

@@ -12,7 +12,14 @@ import threading
 from typing import Any
 
 from inngest_django.drivers.base import RACE_MODE, StepMemo
-from inngest_django.engine.hot_path import Leased, NewStep, StepRow, begin_and_load, load_steps
+from inngest_django.engine.hot_path import (
+    Leased,
+    NewStep,
+    StepRow,
+    begin_and_load,
+    begin_step,
+    load_steps,
+)
 from inngest_django.serialization import loads
 from inngest_django.states import STEP_SETTLED, JobKind
 
@@ -83,26 +90,17 @@ def steps_of(leased: Leased) -> Steps:
     with _lock:
         known = _runs.pop(leased.run_id, None) or _Known()
         _characters -= known.characters
-    # Nothing settled since, and nothing open: there is nothing to read.
-    is_current = known.revision == leased.revision and not leased.has_open_pieces
-    loaded = []
-    knows_group = leased.kind is JobKind.STEP and leased.step_id in known.open
-    open_rows, known.open = known.open if knows_group else {}, {}
-    if leased.kind is JobKind.STEP:
-        loaded = begin_and_load(leased, after=known.revision, only_settled=knows_group)
-    elif not is_current:
-        loaded = load_steps(leased.run_id, after=known.revision, has_open=leased.has_open_pieces)
-    loaded.sort(key=lambda row: row.revision or 0)
-    for row in loaded:
-        if row.status in STEP_SETTLED and row.revision is not None:
-            known.add(row, row.revision)
-            open_rows.pop(row.id, None)
-        else:
-            open_rows[row.id] = row
-    known.revision = max(known.revision, leased.revision)
-    steps = Steps(known.current(), list(open_rows.values()))
-    if knows_group or not any(row.mode == RACE_MODE for row in steps.rest):
-        known.open = open_rows
+    if leased.kind is JobKind.STEP and leased.step_id in known.open:
+        # What the step needs was settled when it was planned: its siblings' results are read
+        # by the entry that follows the group.
+        rest = list(known.open.values())
+        if not leased.has_begun_step:
+            begin_step(leased.step_id, leased.job_id, leased.token)
+    else:
+        rest = _catch_up(known, leased)
+        is_race = any(row.mode == RACE_MODE for row in rest)
+        known.open = {} if is_race else {row.id: row for row in rest}
+    steps = Steps(known.current(), rest)
     with _lock:
         other = _runs.pop(leased.run_id, None)
         if other is not None:
@@ -116,6 +114,26 @@ def steps_of(leased: Leased) -> Steps:
             _runs.clear()
             _characters = 0
     return steps
+
+
+def _catch_up(known: _Known, leased: Leased) -> list[StepRow]:
+    """Read what was settled since; returns the rows of the steps that are open."""
+    if leased.kind is JobKind.STEP and not leased.has_begun_step:
+        loaded = begin_and_load(leased, after=known.revision)
+    elif known.revision == leased.revision and not leased.has_open_pieces:
+        # Nothing settled since, and nothing open: there is nothing to read.
+        loaded = []
+    else:
+        loaded = load_steps(leased.run_id, after=known.revision, has_open=leased.has_open_pieces)
+    rest = []
+    loaded.sort(key=lambda row: row.revision or 0)
+    for row in loaded:
+        if row.status in STEP_SETTLED and row.revision is not None:
+            known.add(row, row.revision)
+        else:
+            rest.append(row)
+    known.revision = max(known.revision, leased.revision)
+    return rest
 
 
 def add(run_id: str, step: NewStep, *, revision: int) -> None:

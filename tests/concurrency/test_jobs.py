@@ -295,6 +295,67 @@ def test_a_run_that_is_cancelled_does_not_begin(engine: Engine, stage: Stage, de
     assert_sound(run)
 
 
+def _begin_a_step_against_a_cancel(
+    engine: Engine, stage: Stage, declare: Any, *rewrite: str
+) -> tuple[Any, list[str]]:
+    """A cancel has locked the steps and will delete the jobs; a lease wants one of each."""
+
+    @declare()
+    def two(ctx):
+        ctx.group.parallel(tuple(lambda n=n: ctx.step.run(f"{n}", lambda: n) for n in range(2)))
+
+    event_id = engine.send("test/started")
+    engine.step()
+    engine.step()
+    run = engine.run_of(event_id)
+    job = Job.objects.filter(run=run, kind="step").order_by("id").first()
+    cancel = stage.actor(lambda: cancellation.cancel(run.id), "cancel")
+    cancel.stop_after("UPDATE .inngest_step. SET .status.").start().paused()
+
+    def lease() -> Any:
+        return hot_path.lease(
+            job.pk,
+            token=1,
+            owner="w",
+            ttl=20,
+            is_draining=False,
+            known=["test-two"],
+            expects_step=True,
+        )
+
+    worker = stage.actor(lease, "worker")
+    if rewrite:
+        worker.rewrite(*rewrite)
+    worker.start().blocked()
+    cancel.go()
+    leased = None
+    with contextlib.suppress(OperationalError):
+        leased = worker.done()
+    assert cancel.done()
+    run.refresh_from_db()
+    assert run.status == "cancelled"
+    assert {step.status for step in Step.objects.filter(run=run)} == {"cancelled"}
+    assert_sound(run)
+    return leased, worker.errors + cancel.errors
+
+
+def test_a_step_that_is_cancelled_does_not_begin(
+    engine: Engine, stage: Stage, declare: Any
+) -> None:
+    """The lease that begins a step takes the step's lock before its job's, as the cancel does."""
+    assert _begin_a_step_against_a_cancel(engine, stage, declare) == (None, [])
+
+
+def test_a_lease_that_takes_the_step_after_the_job_deadlocks_with_a_cancel(
+    engine: Engine, stage: Stage, declare: Any
+) -> None:
+    _, errors = _begin_a_step_against_a_cancel(
+        engine, stage, declare, r"AND \(SELECT count\(\*\) FROM planned\) >= 0", ""
+    )
+
+    assert any("deadlock" in error for error in errors)
+
+
 def test_worker_that_lost_its_lease_in_the_body_is_refused(
     engine: Engine, stage: Stage, declare: Any
 ) -> None:

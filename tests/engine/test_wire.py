@@ -15,7 +15,16 @@ from django.test.utils import CaptureQueriesContext
 
 from inngest_django import clock
 from inngest_django.client import Inngest
-from inngest_django.engine import executor, hints, ingest, leases, routing, sync, transactions
+from inngest_django.engine import (
+    executor,
+    hints,
+    hot_path,
+    ingest,
+    leases,
+    routing,
+    sync,
+    transactions,
+)
 from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.waited import is_waited_for
 from inngest_django.events import Event as IncomingEvent
@@ -138,6 +147,81 @@ def test_a_group_planned_in_one_statement_is_stored_as_any_other(
     run.refresh_from_db()
     assert run.output == [["x", None], 1, 2]
     assert {s.attempt_count for s in Step.objects.filter(run=run)} == {1}
+
+
+@pytest.fixture
+def planned(running: Engine, client: Inngest) -> Run:
+    """A run with a group of steps that nobody has begun."""
+
+    @client.create_function(fn_id="f", trigger=TRIGGER, retries=0)
+    def f(ctx: Any) -> Any:
+        return ctx.group.parallel(
+            tuple(partial(ctx.step.run, f"branch-{n}", lambda n: n, n) for n in range(4))
+        )
+
+    registry.register(f)
+    event_id = running.send("test/started")
+    while not running.jobs or not Step.objects.exists():
+        running.step()
+    return running.run_of(event_id)
+
+
+@pytest.mark.postgres
+def test_steps_of_a_group_begin_with_the_leases_of_their_jobs(
+    running: Engine, planned: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the first of a process, which reads the group; none reads what the others did."""
+    exchanges: list[str] = []
+    send = wire._run_prepared
+
+    def watched(statements: Any) -> Any:
+        exchanges.append("; ".join(text for text, _ in statements))
+        return send(statements)
+
+    monkeypatch.setattr(executor, "_expects_step", False)
+    monkeypatch.setattr(wire, "_run_prepared", watched)
+    counts = []
+    for job in Job.objects.filter(run=planned, kind="step").order_by("id"):
+        exchanges.clear()
+        executor.execute(job.pk)
+        counts.append(len(exchanges))
+
+    assert counts == [3, 2, 2, 2]
+    assert not any("FROM inngest_step WHERE run_id" in text for text in exchanges)
+    steps = Step.objects.filter(run=planned)
+    assert {(step.status, step.attempt_count) for step in steps} == {("completed", 1)}
+    assert all(step.started_at for step in steps)
+    running.idle()
+    planned.refresh_from_db()
+    assert (planned.status, planned.output) == ("completed", [0, 1, 2, 3])
+    assert_sound(planned)
+
+
+@pytest.mark.postgres
+def test_a_step_that_was_lost_does_not_begin_with_the_next_lease(planned: Run) -> None:
+    """It is decided after that whether it is tried again."""
+    job = Job.objects.filter(run=planned, kind="step").order_by("id").first()
+    lease = partial(hot_path.lease, job.pk, owner="w", ttl=20, is_draining=False, expects_step=True)
+
+    first = lease(token=1, known=["test-f"])
+    Job.objects.filter(pk=job.pk).update(leased_until=transactions.now())
+    second = lease(token=2, known=["test-f"])
+
+    assert (first.was_lost, first.has_begun_step) == (False, True)
+    assert (second.was_lost, second.has_begun_step) == (True, False)
+    assert Step.objects.get(pk=job.step_id).attempt_count == 1
+
+
+@pytest.mark.postgres
+def test_a_step_of_an_unknown_function_does_not_begin_with_its_lease(planned: Run) -> None:
+    job = Job.objects.filter(run=planned, kind="step").order_by("id").first()
+
+    leased = hot_path.lease(
+        job.pk, token=1, owner="w", ttl=20, is_draining=False, known=[], expects_step=True
+    )
+
+    assert not leased.has_begun_step
+    assert Step.objects.get(pk=job.step_id).status == "planned"
 
 
 @pytest.mark.postgres

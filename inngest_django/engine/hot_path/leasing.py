@@ -49,6 +49,19 @@ UPDATE inngest_run SET status = 'running', started_at = {now} FROM leased, queue
 WHERE inngest_run.id = leased.run_id AND leased.run_id = queued.id
   AND leased.function_id = ANY(%s::text[]) RETURNING 1
 """
+# A planned step likewise, where one is expected: steps are locked before their jobs. Not one
+# that was lost before, of which it is not decided yet whether it is tried again.
+_PLANNED = """
+SELECT id FROM inngest_step WHERE id = (SELECT step_id FROM inngest_job WHERE id = %s)
+  AND status IN ('planned', 'running') FOR NO KEY UPDATE
+"""
+_BEGIN_STEP = """
+UPDATE inngest_step SET status = 'running', attempt_count = attempt_count + 1,
+  started_at = coalesce(started_at, {now}) FROM leased, planned
+WHERE inngest_step.id = leased.step_id AND leased.step_id = planned.id
+  AND leased.kind = 'step' AND leased.note <> 'lost'
+  AND leased.function_id = ANY(%s::text[]) RETURNING 1
+"""
 _CHARGED = (
     "CASE WHEN lease_token IS NOT NULL AND NOT (is_draining AND free_loss_count < {max_free})"
     " THEN 1 ELSE 0 END"
@@ -62,14 +75,14 @@ SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count
   r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
   EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
   EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
-  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {moment}, {began}{lazily}
+  e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {moment}, {began}, {began_step}{lazily}
 FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
 {only}
 """
 
 
 @functools.lru_cache(maxsize=8)
-def _lease_texts(postgresql: bool, is_alone: bool) -> tuple[str, str]:
+def _lease_texts(postgresql: bool, is_alone: bool, *, begins_step: bool = False) -> tuple[str, str]:
     charged = _CHARGED.format(max_free=MAX_FREE_LOSSES)
     free = _FREE.format(max_free=MAX_FREE_LOSSES)
     status = by_no_index("w.status")
@@ -79,25 +92,32 @@ def _lease_texts(postgresql: bool, is_alone: bool) -> tuple[str, str]:
             leased="inngest_job",
             status=status,
             began="0",
+            began_step="0",
             lazily="",
             only="WHERE j.id = %s",
         )
         return _lease_text(charged, free), load
-    # A scalar, asked for each row before that is locked.
-    lease = _lease_text(charged, free, "AND (SELECT count(*) FROM queued) >= 0")
-    queued = _QUEUED.format(status=by_no_index("status"))
-    began = "EXISTS (SELECT 1 FROM begun)"
+    first = ["queued", "planned"] if begins_step else ["queued"]
+    # Scalars, asked for each row before that is locked.
+    condition = " ".join(f"AND (SELECT count(*) FROM {name}) >= 0" for name in first)
+    parts = {
+        "queued": _QUEUED.format(status=by_no_index("status")),
+        "leased": _lease_text(charged, free, condition),
+        "begun": _BEGIN,
+    }
+    if begins_step:
+        parts = {"planned": _PLANNED, **parts, "begun_step": _BEGIN_STEP}
     load = _LOAD.format(
         # Reading a moment's text costs the client more than the rest of the row.
         moment="(extract(epoch FROM {now}) * 1000000)::bigint",
         leased="leased",
         status=status,
-        began=began,
+        began="EXISTS (SELECT 1 FROM begun)",
+        began_step="EXISTS (SELECT 1 FROM begun_step)" if begins_step else "false",
         lazily=f", {LAZILY}" if is_alone else "",
         only="",
     )
-    text = f"WITH queued AS ({queued}), leased AS ({lease}), begun AS ({_BEGIN}) {load}"
-    return text, ""
+    return f"WITH {', '.join(f'{name} AS ({part})' for name, part in parts.items())} {load}", ""
 
 
 def _lease_text(charged: str, free: str, condition: str = "") -> str:
@@ -124,6 +144,7 @@ def lease(
     ttl: float,
     is_draining: bool,
     known: Sequence[str] = (),
+    expects_step: bool = False,
 ) -> Leased | None:
     """Claim a due job of a live run and read what its call needs; None when not to be had.
 
@@ -135,13 +156,18 @@ def lease(
     Args:
         known: Ids of functions whose queued runs begin with this, where that costs nothing:
             ``begin_run`` in the same transaction.
+        expects_step: The job is probably a planned step's, which then begins with this where
+            that can be done: ``begin_step`` in the same transaction.
     """
     on_postgresql = transactions.is_postgresql()
-    first, second = _lease_texts(on_postgresql, wire.can_prepare())
+    first, second = _lease_texts(on_postgresql, wire.can_prepare(), begins_step=expects_step)
     now, until = transactions.now_sql(), now_plus(ttl)
     params: tuple[Any, ...] = (token, owner, is_draining, job_id)
     if on_postgresql:
-        params = (job_id, *params, list(known))
+        ids = list(known)
+        params = (job_id, *params, ids)
+        if expects_step:
+            params = (job_id, *params, ids)
         row = next(iter(wire.fetch(_filled(first, now, until), params)), None)
     else:
         with transactions.write() as cursor:
@@ -174,6 +200,7 @@ def lease(
         event=EventRow(*row[16:23]),
         now=transactions.as_moment(row[23]),
         has_begun=bool(row[24]),
+        has_begun_step=bool(row[25]),
     )
 
 
@@ -185,25 +212,18 @@ def decoded_ids(text: str | None) -> list[str] | None:
     return value if isinstance(value, list) else None
 
 
-def begin_and_load(leased: Leased, *, after: int = 0, only_settled: bool = False) -> list[StepRow]:
+def begin_and_load(leased: Leased, *, after: int = 0) -> list[StepRow]:
     """Begin the planned step of a leased job, and load as ``load_steps`` does.
 
-    Together, where that can be done: a round trip less for each step of a group.
-
-    Args:
-        only_settled: Leave the open steps out, for a caller that knows them.
+    Together, where that can be done: a round trip less.
     """
     step = (leased.step_id or 0, leased.job_id, leased.token)
     if not wire.can_prepare():
         begin_step(*step)
-        return _step_rows(
-            wire.fetch(*_load_statement(leased.run_id, after, only_settled=only_settled))
-        )
+        return load_steps(leased.run_id, after=after)
     text, params = begin_statement(*step)
     begin = (f"{text} RETURNING {LAZILY}", params)
-    return _step_rows(
-        wire.exchange(begin, _load_statement(leased.run_id, after, only_settled=only_settled))
-    )
+    return _step_rows(wire.exchange(begin, _load_statement(leased.run_id, after)))
 
 
 def load_steps(run_id: str, *, after: int = 0, has_open: bool = True) -> list[StepRow]:

@@ -16,6 +16,7 @@ class Leased:
     Attributes:
         was_lost: Taken over from a worker that died or hung, which charged it.
         has_begun: The run was queued, and runs since it was leased.
+        has_begun_step: The planned step is being tried since it was leased.
     """
 
     job_id: int
@@ -38,6 +39,7 @@ class Leased:
     event: EventRow
     now: dt.datetime
     has_begun: bool
+    has_begun_step: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
