@@ -9,6 +9,7 @@ from __future__ import annotations
 KNOWN: dict[int, str] = {
     14: "cancel rules are compared at the first entry; a wait looks for what came before it",
     21: "the token alone decides who may write",
+    150: "nothing is routed whose place a crash of the server undid",
     236: "an event that came in time beats the time-out",
     386: "a race has the same winner on every entry",
     443: "a wait stamps before it looks",
