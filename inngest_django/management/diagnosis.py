@@ -67,10 +67,11 @@ def _examine_rows() -> Iterator[Finding]:
 
 
 def check_database() -> Finding:
-    """Whether the database answers."""
+    """Whether the database answers, and keeps what it has answered for."""
     try:
         with connections[alias()].cursor() as cursor:
             cursor.execute("SELECT 1")
+            hasty = _hasty_settings(cursor)
     except (DatabaseError, ConnectionDoesNotExist, ImproperlyConfigured) as error:
         return Finding(
             id="database",
@@ -78,7 +79,27 @@ def check_database() -> Finding:
             message=f"The database {alias()!r} does not answer: {error}".strip(),
             remedy=f"Start it, or correct DATABASES[{alias()!r}].",
         )
+    if hasty:
+        return Finding(
+            id="database",
+            level=WARNING,
+            message=(
+                f"The database {alias()!r} answers before its disk has what it was given"
+                f" ({', '.join(f'{name} is off' for name in hasty)}): when the server crashes,"
+                " accepted events, and results of steps that were run, may be gone."
+            ),
+            remedy=f"Set {' and '.join(hasty)} to on, in the server or for this app's role.",
+        )
     return Finding(id="database", level=OK, message=f"The database {alias()!r} answers.")
+
+
+def _hasty_settings(cursor: Any) -> list[str]:
+    """Return the settings by which PostgreSQL confirms what a crash may undo."""
+    if connections[alias()].vendor != "postgresql":
+        return []
+    names = ["fsync", "synchronous_commit"]
+    cursor.execute(f"SELECT {', '.join(f'current_setting({name!r})' for name in names)}")
+    return [name for name, value in zip(names, cursor.fetchone(), strict=True) if value == "off"]
 
 
 def check_migrations() -> Finding:

@@ -50,6 +50,26 @@ def test_healthy_installation_ends_with_zero(manage: Manage) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.postgres
+@pytest.mark.usefixtures("healthy")
+def test_a_database_that_does_not_wait_for_its_disk_is_warned_of(manage: Manage) -> None:
+    def database() -> dict[str, str]:
+        return next(
+            c for c in manage("inngest_doctor", "--json").json["checks"] if c["id"] == "database"
+        )
+
+    assert database()["level"] == "ok"
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+    found = database()
+
+    assert found["level"] == "warning"
+    assert "synchronous_commit is off" in found["message"]
+    assert "fsync" not in found["message"]
+    assert found["remedy"].startswith("Set synchronous_commit to on")
+
+
 @pytest.mark.usefixtures("healthy")
 def test_text_says_what_is_wrong_and_what_to_do(manage: Manage) -> None:
     factories.unrouted_event()
