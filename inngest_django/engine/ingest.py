@@ -133,12 +133,13 @@ def _stored(row: NewEvent) -> Event:
 def _now_ms() -> Any:
     """Return what a write puts into ``ts`` when no author gave one.
 
-    The database's now, too: a later ``ts`` delays runs, and the host's clock may be ahead.
+    The database's now, too, and never rounded up: a later ``ts`` delays runs, and the host's
+    clock may be ahead.
     """
     if transactions.is_postgresql() and not clock.is_moved():
         return Func(
             Now(),
-            template="(extract(epoch FROM %(expressions)s) * 1000)::bigint",
+            template="floor(extract(epoch FROM %(expressions)s) * 1000)::bigint",
             output_field=BigIntegerField(),
         )
     return int(clock.now().timestamp() * 1000)

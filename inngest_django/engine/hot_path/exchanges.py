@@ -167,7 +167,7 @@ def complete_run(
         " RETURNING inngest_run.id),"
         ' told AS (INSERT INTO inngest_event (id, external_id, name, data, "user", ts, version,'
         " received_at, routed_at, seq) SELECT %s, NULL, %s, %s, NULL,"
-        f" (extract(epoch from {now}) * 1000)::bigint, NULL, {now}, NULL, NULL FROM ended)"
+        f" floor(extract(epoch from {now}) * 1000)::bigint, NULL, {now}, NULL, NULL FROM ended)"
         f" SELECT {is_waited_for('%s')} FROM ended",
         (
             leased.job_id,
