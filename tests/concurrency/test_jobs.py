@@ -19,13 +19,8 @@ from tests.engine.support import Engine, assert_sound, steps_of
 pytestmark = pytest.mark.postgres
 
 
-# Row 7: jobs are locked by id; statements over many of them skip what is locked.
-
-
-def _renew_against_a_cancel(
-    engine: Engine, stage: Stage, declare: Any, *rewrite: str
-) -> tuple[list[int], list[str]]:
-    """A third party holds j1; a cancel waits for j1 and then wants j2; a renewal wants both."""
+def _planned_group(engine: Engine, declare: Any) -> Run:
+    """Return a run with two planned steps."""
 
     @declare()
     def two(ctx):
@@ -34,7 +29,17 @@ def _renew_against_a_cancel(
     event_id = engine.send("test/started")
     engine.step()
     engine.step()
-    run = engine.run_of(event_id)
+    return engine.run_of(event_id)
+
+
+# Row 7: jobs are locked by id; statements over many of them skip what is locked.
+
+
+def _renew_against_a_cancel(
+    engine: Engine, stage: Stage, declare: Any, *rewrite: str
+) -> tuple[list[int], list[str]]:
+    """A third party holds j1; a cancel waits for j1 and then wants j2; a renewal wants both."""
+    run = _planned_group(engine, declare)
     jobs = list(
         Job.objects.filter(run=run, kind="step").order_by("id").values_list("id", flat=True)
     )
@@ -299,15 +304,7 @@ def _begin_a_step_against_a_cancel(
     engine: Engine, stage: Stage, declare: Any, *rewrite: str
 ) -> tuple[Any, list[str]]:
     """A cancel has locked the steps and will delete the jobs; a lease wants one of each."""
-
-    @declare()
-    def two(ctx):
-        ctx.group.parallel(tuple(lambda n=n: ctx.step.run(f"{n}", lambda: n) for n in range(2)))
-
-    event_id = engine.send("test/started")
-    engine.step()
-    engine.step()
-    run = engine.run_of(event_id)
+    run = _planned_group(engine, declare)
     job = Job.objects.filter(run=run, kind="step").order_by("id").first()
     cancel = stage.actor(lambda: cancellation.cancel(run.id), "cancel")
     cancel.stop_after("UPDATE .inngest_step. SET .status.").start().paused()

@@ -68,6 +68,7 @@ def test_events_that_lost_their_places_are_not_lost(
 
     def route() -> tuple[str, str]:
         ids = moved.send("test/started"), moved.send("test/answer")
+        # Whether the router outlives the crash depends on the point.
         with contextlib.suppress(DatabaseError):
             routing.route()
         return ids
