@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import InterfaceError, OperationalError, connections
+from django.db.models import F
 
 from inngest_django import Event
 from inngest_django.models import Event as EventRow
@@ -200,8 +201,13 @@ class Drive:
 
     @staticmethod
     def _waits_for(key: str) -> bool:
+        # One whose job has looked at what came before, and now sleeps until its expiry: the
+        # router is left to find this answer.
         return Wait.objects.filter(
-            event_name="faults/answered", status="open", run__event__data__contains=key
+            event_name="faults/answered",
+            status="open",
+            run__event__data__contains=key,
+            step__job__available_at=F("expires_at"),
         ).exists()
 
     def _explain(self) -> str:
