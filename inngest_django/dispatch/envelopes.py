@@ -2,6 +2,8 @@
 
 Used with ``INNGEST["FAST_PUBLISH"]``. ``apply_async`` stays the reference: wherever a project
 set or connected something that it would have heeded, no envelope is made and it does the work.
+What a worker takes for granted where it is not said, is not said: each header is written by
+the sender, read by the broker and the worker, and handed on to its child.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from kombu.entity import Queue
 
 from inngest_django.serialization import dumps
 
-_EMBEDDED = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}'
 # What a task may carry, from its class or from ``task_annotations``, and we do not.
 _TASK_OPTIONS = (
     "queue",
@@ -53,29 +54,27 @@ class Envelope:
         """Publish one message through a held producer."""
         task_id = str(uuid.uuid4())
         parent = self.app.current_worker_task
-        root_id, parent_id = task_id, None
+        headers = {
+            **self.headers,
+            "id": task_id,
+            "root_id": task_id,
+            "argsrepr": repr(tuple(args)),
+            "origin": anon_nodename(),
+        }
         if parent is not None:
-            root_id, parent_id = parent.request.root_id or parent.request.id, parent.request.id
-        eta = None
+            headers["root_id"] = parent.request.root_id or parent.request.id
+            headers["parent_id"] = parent.request.id
         if countdown:
-            eta = (self.app.now() + dt.timedelta(seconds=countdown)).isoformat()
+            headers["eta"] = (self.app.now() + dt.timedelta(seconds=countdown)).isoformat()
         producer.publish(
-            f"[{dumps(args)},{{}},{_EMBEDDED}]",
+            f"[{dumps(args)},{{}},{{}}]",
             exchange="",
             routing_key=self.queue.name,
             content_type="application/json",
             content_encoding="utf-8",
             delivery_mode=self.delivery_mode,
             declare=self._undeclared(producer),
-            headers={
-                **self.headers,
-                "id": task_id,
-                "eta": eta,
-                "root_id": root_id,
-                "parent_id": parent_id,
-                "argsrepr": repr(tuple(args)),
-                "origin": anon_nodename(),
-            },
+            headers=headers,
             correlation_id=task_id,
             reply_to=self.app.thread_oid,
         )
@@ -126,27 +125,7 @@ def _make(app: Any, producer: Any, task: Any, queue_name: str) -> Envelope | Non
     if detect_quorum_queues(app, producer.connection.get_transport_cls().driver_type)[0]:
         # A delay there is the broker's own business, by another exchange.
         return None
-    headers = {
-        "lang": "py",
-        "task": task.name,
-        "id": None,
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "group_index": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "root_id": None,
-        "parent_id": None,
-        "argsrepr": None,
-        "kwargsrepr": "{}",
-        "origin": None,
-        "ignore_result": True,
-        "replaced_task_nesting": 0,
-        "stamped_headers": None,
-        "stamps": {},
-    }
+    headers = {"lang": "py", "task": task.name, "ignore_result": True}
     delivery_mode = queue.exchange.delivery_mode or app.conf.task_default_delivery_mode
     return Envelope(app, queue, headers, delivery_mode)
 
