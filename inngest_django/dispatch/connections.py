@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import mmap
 import struct
+import threading
 import time
 import weakref
 from typing import Any
@@ -32,6 +33,15 @@ OLDEST = 600.0  # Seconds; a limit, so that a database that moved is followed so
 IDLE = 10.0  # Seconds after which a connection is looked at before it is used.
 SCARCE_FOR = 60.0  # Seconds after a failure to connect in which none is held without need.
 
+
+class _Opened(threading.local):
+    """The connections that this thread has opened; Django's list of them is dear to ask for."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = list(connections.all(initialized_only=True))
+
+
+_opened = _Opened()
 _opened_at: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 _replaced: weakref.WeakSet[Any] = weakref.WeakSet()
 _used_at: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
@@ -118,8 +128,7 @@ def are_scarce() -> bool:
 def close_unfit() -> None:
     """Close this thread's connections that are broken or old, and forget none that is well."""
     now = time.monotonic()
-    connection: Any
-    for connection in connections.all(initialized_only=True):
+    for connection in _opened.all:
         if connection.connection is None or connection.in_atomic_block:
             continue
         is_old = now - _opened_at.get(connection, now) > OLDEST
@@ -134,7 +143,7 @@ def close_unfit() -> None:
 def give_back() -> None:
     """Note this thread's connections as used; return those of a pool, and all if scarce."""
     now, is_scarce = time.monotonic(), are_scarce()
-    for connection in connections.all(initialized_only=True):
+    for connection in _opened.all:
         if connection.connection is None:
             continue
         if is_scarce or connection.settings_dict.get("OPTIONS", {}).get("pool"):
@@ -166,3 +175,5 @@ def _note_opened(*, connection: Any, **_: Any) -> None:
     now = time.monotonic()
     _opened_at[connection] = now
     _used_at[connection] = now
+    if connection not in _opened.all:
+        _opened.all.append(connection)

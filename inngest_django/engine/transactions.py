@@ -98,12 +98,12 @@ def retrying(work: Callable[[], T], *, tries: int = _TRIES) -> T:
     Inside somebody's transaction nothing is tried again, because that one is broken too.
     """
     for attempt in range(tries):
-        held = connection()
-        was_nested = held.in_atomic_block
         try:
             return work()
         except (OperationalError, InterfaceError) as error:
-            if was_nested or attempt == tries - 1:
+            held = connection()
+            # Work's own transaction has ended by now.
+            if held.in_atomic_block or attempt == tries - 1:
                 raise
             if not held.is_usable():
                 held.close()

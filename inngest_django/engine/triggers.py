@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from inngest_django import expressions
 from inngest_django.engine import sync
 from inngest_django.functions import registry
+from inngest_django.functions.triggers import patterns
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +35,6 @@ def is_named(event_name: str) -> bool:
         for config in sync.foreign().values()
         for trigger in config.get("triggers", ())
     )
-
-
-def patterns(event_name: str) -> Iterator[str]:
-    """Yield the trigger texts that match a name: itself, and each prefix with a ``*``."""
-    yield event_name
-    for position, char in enumerate(event_name):
-        if char in "/.":
-            yield event_name[: position + 1] + "*"
 
 
 def _matches(trigger: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:

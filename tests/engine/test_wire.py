@@ -174,9 +174,9 @@ def test_steps_of_a_group_begin_with_the_leases_of_their_jobs(
     exchanges: list[str] = []
     send = wire._run_prepared
 
-    def watched(statements: Any) -> Any:
+    def watched(held: Any, statements: Any) -> Any:
         exchanges.append("; ".join(text for text, _ in statements))
-        return send(statements)
+        return send(held, statements)
 
     monkeypatch.setattr(executor, "_expects_step", False)
     monkeypatch.setattr(wire, "_run_prepared", watched)

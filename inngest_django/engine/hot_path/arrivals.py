@@ -30,6 +30,7 @@ from inngest_django.engine.hot_path.waited import is_waited_for
 _BY_INDEX = (
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 )
+_COLUMNS = tuple(field.name for field in dataclasses.fields(NewEvent))
 _INSERT = (
     'INSERT INTO inngest_event (id, external_id, name, data, "user", ts, version, received_at)'
     ' SELECT n.id, n.external_id, n.name, n.data, n."user",'
@@ -48,7 +49,7 @@ def insert_events(events: Sequence[NewEvent], *, ignore_conflicts: bool) -> None
     text = _INSERT.format(now=transactions.now_sql())
     if ignore_conflicts:
         text += " ON CONFLICT DO NOTHING"
-    columns = [list(column) for column in zip(*map(dataclasses.astuple, events), strict=True)]
+    columns = [[getattr(event, name) for event in events] for name in _COLUMNS]
     wire.exchange((text, columns))
 
 

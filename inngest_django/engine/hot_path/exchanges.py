@@ -44,7 +44,7 @@ def can_exchange() -> bool:
     if held.in_atomic_block:
         return False
     # With bindings on the server's side a message of text holds one statement.
-    return wire.can_prepare() or not held.settings_dict["OPTIONS"].get("server_side_binding")
+    return not held.settings_dict["OPTIONS"].get("server_side_binding") or wire.can_prepare()
 
 
 def record_and_enter(leased: Leased, step: NewStep) -> tuple[int, int, int] | None:

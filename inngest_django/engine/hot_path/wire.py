@@ -26,14 +26,22 @@ def can_prepare() -> bool:
     project behind a pooler that shares sessions tells Django so with
     ``DISABLE_SERVER_SIDE_CURSORS``; prepared statements belong to a session as well.
     """
+    return _preparing() is not None
+
+
+def _preparing() -> Any | None:
+    """Return this thread's connection if statements can be prepared on it now.
+
+    Handed on to who runs them: finding it takes Django a microsecond.
+    """
     held = transactions.connection()
     if held.vendor != "postgresql" or held.in_atomic_block or clock.is_moved():
-        return False
+        return None
     if held.execute_wrappers or held.queries_logged:
-        return False
+        return None
     if held.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        return False
-    return _has_pipelines(held.Database)
+        return None
+    return held if _has_pipelines(held.Database) else None
 
 
 @functools.cache
@@ -44,20 +52,22 @@ def _has_pipelines(driver: Any) -> bool:
 
 def fetch(text: str, params: Sequence[Any]) -> Rows:
     """Run one statement by itself, prepared if possible; returns its rows."""
-    if not can_prepare():
+    held = _preparing()
+    if held is None:
         with transactions.connection().cursor() as cursor:
             cursor.execute(text, params)
             return list(cursor.fetchall())
-    return _run_prepared(((text, params),))[0]
+    return _run_prepared(held, ((text, params),))[0]
 
 
 def write(text: str, params: Sequence[Any]) -> int:
     """Run one statement that changes rows, in a transaction of its own; returns how many."""
-    if not can_prepare():
+    held = _preparing()
+    if held is None:
         with transactions.write() as cursor:
             cursor.execute(text, params)
             return int(cursor.rowcount)
-    return _run_prepared(((text, params),))[1]
+    return _run_prepared(held, ((text, params),))[1]
 
 
 def exchange(*statements: Statement, before_commit: str = "") -> Rows:
@@ -69,13 +79,13 @@ def exchange(*statements: Statement, before_commit: str = "") -> Rows:
         before_commit: A crash point between the last statement and the commit. Only where
             somebody watches is there a moment between them.
     """
-    if (before_commit and crash_points.is_watched()) or not can_prepare():
+    held = None if before_commit and crash_points.is_watched() else _preparing()
+    if held is None:
         return _exchange_text(statements, before_commit)
-    return _run_prepared(statements)[0]
+    return _run_prepared(held, statements)[0]
 
 
-def _run_prepared(statements: Sequence[Statement]) -> tuple[Rows, int]:
-    held = transactions.connection()
+def _run_prepared(held: Any, statements: Sequence[Statement]) -> tuple[Rows, int]:
     if held.connection is None:
         held.ensure_connection()
     try:
