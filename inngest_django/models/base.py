@@ -29,3 +29,12 @@ def status_field(statuses: type[enum.StrEnum], **options: Any) -> models.CharFie
     """Return a short text column that holds one of the statuses."""
     choices = [(status.value, status.value.replace("_", " ")) for status in statuses]
     return models.CharField(max_length=16, choices=choices, **options)
+
+
+def count_field(**options: Any) -> models.IntegerField[Any, Any]:
+    """Return a column that counts from 0.
+
+    Without the check of Django's positive integers: PostgreSQL compiles it anew for every
+    statement that writes the row, which several do for each step.
+    """
+    return models.IntegerField(**options)

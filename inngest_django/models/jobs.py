@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from inngest_django.models.base import InngestManager, status_field
+from inngest_django.models.base import InngestManager, count_field, status_field
 from inngest_django.models.fields import MomentField
 from inngest_django.models.runs import Run
 from inngest_django.models.steps import Step
@@ -20,7 +20,7 @@ class Job(models.Model):
     kind = status_field(JobKind)
     function_id = models.TextField()
     available_at = MomentField()
-    attempt = models.PositiveIntegerField(default=0, help_text="Of its next try, from 0.")
+    attempt = count_field(default=0, help_text="Of its next try, from 0.")
     # The claim: whoever holds the token may write the outcome, nobody else.
     lease_token = models.BigIntegerField(null=True)
     leased_until = MomentField(null=True)
@@ -28,11 +28,11 @@ class Job(models.Model):
     # Its holder was told to stop, so that a loss is a deploy and charges no attempt.
     is_draining = models.BooleanField(default=False)
     # Leases that ended without an outcome, charged and free.
-    loss_count = models.PositiveIntegerField(default=0)
-    free_loss_count = models.PositiveIntegerField(default=0)
+    loss_count = count_field(default=0)
+    free_loss_count = count_field(default=0)
     # When the tick publishes it, again or for the first time.
     next_hint_at = MomentField()
-    hint_count = models.PositiveIntegerField(default=0)
+    hint_count = count_field(default=0)
     # Why nobody works on it although it is due, for people.
     note = models.TextField(default="")
 

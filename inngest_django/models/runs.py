@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from inngest_django.models.base import InngestManager, status_field
+from inngest_django.models.base import InngestManager, count_field, status_field
 from inngest_django.models.events import Event
 from inngest_django.models.fields import JSONTextField, MomentField
 from inngest_django.states import RUN_LIVE, RunStatus
@@ -15,7 +15,7 @@ class Run(models.Model):
 
     id = models.CharField(primary_key=True, max_length=26, editable=False)
     function_id = models.TextField()
-    function_version = models.PositiveIntegerField(default=1)
+    function_version = count_field(default=1)
     status = status_field(RunStatus, default=RunStatus.QUEUED.value)
     reason = models.TextField(default="", help_text="Why it ended or stands as it does.")
     event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="runs")
@@ -26,14 +26,15 @@ class Run(models.Model):
     queued_at = MomentField()
     started_at = MomentField(null=True)
     ended_at = MomentField(null=True)
+    # Most runs have neither: their indexes, below, leave those out.
     parent = models.ForeignKey(
-        "Step", null=True, on_delete=models.SET_NULL, related_name="children"
+        "Step", null=True, on_delete=models.SET_NULL, related_name="children", db_index=False
     )
     original_run = models.ForeignKey(
-        "self", null=True, on_delete=models.SET_NULL, related_name="reruns"
+        "self", null=True, on_delete=models.SET_NULL, related_name="reruns", db_index=False
     )
     # Raised whenever a step is settled; an entry that reports under an older one is stale.
-    revision = models.PositiveIntegerField(default=0)
+    revision = count_field(default=0)
     # Largest committed event seq when the latest result was recorded: where new waits begin.
     floor_seq = models.BigIntegerField(default=0)
     # Its cancel rules were not yet compared with events that came before they were stored.
@@ -52,6 +53,16 @@ class Run(models.Model):
             # Lists of one function or one status, newest first (a ULID sorts by time).
             models.Index(fields=["function_id", "-id"], name="inngest_run_function"),
             models.Index(fields=["status", "-id"], name="inngest_run_status"),
+            models.Index(
+                fields=["parent"],
+                name="inngest_run_parent",
+                condition=models.Q(parent__isnull=False),
+            ),
+            models.Index(
+                fields=["original_run"],
+                name="inngest_run_original",
+                condition=models.Q(original_run__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

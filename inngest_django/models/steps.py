@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from inngest_django.drivers.base import SINGLE_MODE
-from inngest_django.models.base import InngestManager, status_field
+from inngest_django.models.base import InngestManager, count_field, status_field
 from inngest_django.models.fields import JSONTextField, MomentField
 from inngest_django.models.runs import Run
 from inngest_django.states import STEP_OPEN, STEP_SETTLED, OpKind, StepStatus
@@ -18,7 +18,7 @@ class Step(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
     hashed_id = models.CharField(max_length=40)
     name = models.TextField(help_text="The id as the author wrote it.")
-    index = models.PositiveIntegerField(default=0, help_text="0 for the first use of the id.")
+    index = count_field(default=0, help_text="0 for the first use of the id.")
     op = models.CharField(
         max_length=16,
         choices=[(op.value, op.value) for op in OpKind],
@@ -29,9 +29,9 @@ class Step(models.Model):
     input = JSONTextField(null=True)
     output = JSONTextField(null=True)
     error = JSONTextField(null=True)
-    attempt_count = models.PositiveIntegerField(default=0, help_text="Tries begun.")
+    attempt_count = count_field(default=0, help_text="Tries begun.")
     # The run's revision that settling this step made; NULL until then.
-    revision = models.PositiveIntegerField(null=True)
+    revision = count_field(null=True)
     started_at = MomentField(null=True)
     ended_at = MomentField(null=True)
 
