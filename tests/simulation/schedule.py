@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-import heapq
 import random
 from collections.abc import Callable
 from typing import Any
@@ -26,18 +25,17 @@ from inngest_django.engine import (
 )
 from inngest_django.events import Event as IncomingEvent
 from inngest_django.states import STEP_SETTLED
-from tests.simulation import kinds
+from tests.simulation import habits, kinds
 from tests.simulation.audit import Audit
+from tests.simulation.broker import Broker
+from tests.simulation.ground import Ground
 from tests.simulation.judging import Judge
 from tests.simulation.programs import Player
-from tests.simulation.script import Root, Script, Sending
+from tests.simulation.script import Root, Script, Sending, short
 from tests.simulation.stage import Message, Stage
 from tests.simulation.workers import Died, Process, Task
 
 PROCESSES = 3
-# How the next worker is chosen: by lot; whoever is furthest behind, so that they come to the
-# same place together; or each to its end, but for some that are held up at one place.
-STYLES = ("lot", "lockstep", "hold")
 # How often a task is struck; others have user code or an outcome to lose.
 _FAULTS = {"tick": 0.08, "route": 0.25, "renew": 0.1, "drain": 0.1}
 CHAOS_SECONDS = 66.0  # Of virtual time: a bound on how often one job can be lost.
@@ -76,28 +74,19 @@ class Schedule:
         self.seed = seed
         self.rng = random.Random(seed)
         self.has_faults = has_faults
-        self.strike = strike  # The statement's edge, counted over all workers, at which one dies.
-        self.edges = 0
-        self.aim = aim  # A named point at which a worker dies, as soon as one comes by.
         self.is_calm = self.is_late = not has_faults
         self.trace: list[str] = []
-        self.points: set[str] = set()
         self.counts: collections.Counter[str] = collections.Counter()
         self.calls: collections.Counter[tuple[str, str]] = collections.Counter()
-        self.messages: list[Message] = []
         self.tasks: list[Task] = []
         self.audit = Audit(stage.database, lambda: stage.crew.current, self.counts)
         self.player = Player(self.note, self.effect, lambda index: self.author.trees[index])
+        self.ground = Ground(self, self.rng, aim=aim, strike=strike)
+        self.broker = Broker(self, self.rng)
         self._rows = stage.database.rows
-        self._number = 0
         self._born = 0
         self._last_tick = 0.0
         self._main = Process("main")
-        # Of its own, so that schedules without it stay as they are.
-        self._server_rng = random.Random(seed ^ 0xD15C)
-        self.crashes = self._server_rng.choice([1, 2, 3]) if self._is_on_weak_ground() else 0
-        self._written: list[tuple[Any, ...]] = []  # By the transaction that is open.
-        self._unflushed: list[tuple[str, int]] = []  # Places that no durable commit has seen.
         stage.simulation = self
         # Ids come from a generator of their own, so that the schedule does not depend on them.
         stage.rng = random.Random(seed ^ 0x5EED)
@@ -106,200 +95,23 @@ class Schedule:
         stage.move(0.0)
         sync._touched = stage.elapsed + 1000.0
         sync._foreign_read = stage.elapsed + 1000.0
-        stage.database.listener = self
+        stage.database.listener = self.ground
         self.script = Script(self.rng, stage.database, self.audit)
         self.theme, self.author = self.script.theme, self.script.author
         self.sendings, self.cancels = self.script.sendings, self.script.cancels
         self.processes = [self._process() for _ in range(PROCESSES)]
         self.control = Process("control")
-        self._weigh()
-
-    # Habits ------------------------------------------------------------------------------
-
-    def _weigh(self) -> None:
-        rng = self.rng
-        self.style = rng.choice(STYLES)
-        self.stay = rng.choice([0.0, 0.3, 0.6, 0.9])
-        # Some tasks are far slower than others, so that much happens while they stand.
-        self.slowness = rng.choice([1, 6, 20])
-        self.is_router_slow = rng.random() < 0.25
-        self.losses = rng.choice([0, 1, 2, 4]) if self.has_faults else 0
-        self.errors = rng.choice([0, 0, 1, 2]) if self.has_faults else 0
-        self.loses_hints = rng.choice([0.0, 0.0, 0.2, 0.6])
-        self.repeats_hints = rng.choice([0.0, 0.0, 0.2, 0.5])
-        self.is_broker_down = False
-        self.budget = rng.choice([80, 160, 320])
-        self.weights = {
-            "resume": 30,
-            "deliver": rng.choice([12, 30, 90]),
-            "send": rng.choice([4, 15]),
-            "tick": 3,
-            "pass": 4,
-            "lease": rng.choice([0, 1, 3, 6]),
-            "kill": rng.choice([0, 1, 3]),
-            "cancel": 2,
-            "renew": rng.choice([0, 2]),
-            "drain": rng.choice([0, 0, 1]),
-            "broker": rng.choice([0, 0, 1]),
-        }
-        if self.theme == "time-outs":
-            self.is_router_slow = True
-            self.weights |= {"lease": 6, "send": 15}
-        elif self.theme == "stalls":
-            self.style = rng.choice(["hold", "hold", "lot"])
-            self.weights |= {"lease": 8, "renew": 0}
-        elif self.theme == "events":
-            self.style = rng.choice(["hold", "hold", "lockstep"])
-            self.weights |= {"deliver": 60, "send": 20}
-        elif self.theme != "mixed":
-            self.weights |= {"deliver": 60, "send": 20}
-        if self.style != "lot":
-            self.stay = 0.0
-
-    # The connection's side ---------------------------------------------------------------
+        self.habits = habits.choose(self.rng, self.theme, has_faults=has_faults)
 
     @property
     def process(self) -> Process:
+        """The one that runs now."""
         task = self.stage.crew.current
         return self._main if task is None else task.process
 
-    def statement(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        task = self.stage.crew.current
-        if task is None:
-            return execute(sql, params, many, context)
-        if task.is_killed:
-            if sql.startswith(("ROLLBACK", "RELEASE")):
-                return execute(sql, params, many, context)
-            raise Died
-        is_alone = not self.stage.database.in_atomic_block
-        if is_alone:
-            self._pause(task, sql)
-        if task.is_cut_off:
-            task.is_cut_off = False
-            raise OperationalError("simulated: the server died")
-        self._boundary(task, sql, "before a statement")
-        result = execute(sql, params, many, context)
-        if sql.startswith("BEGIN"):
-            # Django does not know of the transaction yet; dying here is dying before it.
-            return result
-        if is_alone:
-            self._committed()
-        self._boundary(task, sql, "after a statement")
-        return result
-
-    def saw(self, *row: Any) -> None:
-        self._written.append(row)
-        self.audit.saw(row)
-
-    def before_commit(self) -> None:
-        task = self.stage.crew.current
-        if task is not None:
-            if task.is_killed:
-                raise Died
-            self._boundary(task, "COMMIT", "before a commit")
-
-    def after_commit(self) -> None:
-        self._committed()
-        task = self.stage.crew.current
-        if task is not None:
-            self._boundary(task, "COMMIT", "after a commit")
-
-    def rolled_back(self) -> None:
-        self._written.clear()
-        self.audit.rolled_back()
-
-    def _committed(self) -> None:
-        self.audit.committed()
-        rows, self._written = self._written, []
-        if any(row[0] != "routed" or row[2] is not None or row[3] is not None for row in rows):
-            # It waits for the disk, and takes along what did not.
-            self._unflushed.clear()
-        else:
-            self._unflushed += [(row[1], row[4]) for row in rows]
-
-    def reach(self, name: str) -> None:
-        """Stand at a named point of the engine."""
-        task = self.stage.crew.current
-        if task is None:
-            return
-        if task.is_killed:
-            raise Died
-        if name in kinds.OF_POINTS:
-            self.counts[kinds.OF_POINTS[name]] += 1
-        if not self.stage.database.in_atomic_block:
-            self._pause(task, name)
-        if task.aim == name:
-            task.fuse = 1
-        elif self.aim == name and not self.is_late:
-            self.aim = ""
-            task.fuse, task.fuse_kind = 1, "death"
-        self._boundary(task, name, "at a named point")
-
-    def _pause(self, task: Task, at: str) -> None:
-        if self.is_calm:
-            return
-        task.pauses += 1
-        if self.style == "hold":
-            task.is_held = task.pauses == task.hold_at
-            if not task.is_held and self.rng.random() < 0.97:
-                return
-        elif self.rng.random() < self.stay:
-            return
-        self.stage.crew.stand(task, at)
-
-    def _boundary(self, task: Task, at: str, edge: str) -> None:
-        is_point = edge == "at a named point"
-        if not self.is_late:
-            self.edges += 1
-            if self.edges == self.strike:
-                task.fuse, task.fuse_kind = 1, "death"
-        if task.fuse <= 0:
-            return
-        task.fuse -= 1
-        if task.fuse > 0:
-            return
-        if task.fuse_kind == "error":
-            if is_point:
-                task.fuse = 1
-                return
-            task.fault_fired = True
-            self._log(f"{task}: the database fails at {_short(at)}")
-            self.counts["the database fails"] += 1
-            raise OperationalError("simulated: the connection was lost")
-        self._log(f"{task}: its worker dies at {_short(at)}")
-        self.counts["deaths"] += 1
-        self.counts[f"worker lost {edge}"] += 1
-        if is_point:
-            self.points.add(at)
-        task.is_killed = True
-        task.process.is_dead = True
-        raise Died
-
-    # The broker's side -------------------------------------------------------------------
-
-    def publish(self, found: list[tuple[int, float]]) -> bool:
-        task = self.stage.crew.current
-        if task is not None and task.is_killed:
-            raise Died
-        if self.stage.database.in_atomic_block:
-            self.audit.complain(f"{task} published before its commit")
-        if self.is_broker_down and not self.is_calm:
-            self.counts["hint refused by the broker"] += 1
-            return False
-        for job_id, delay in found:
-            copies = 1
-            if not self.is_calm:
-                if self.rng.random() < self.loses_hints:
-                    copies = 0
-                    self.counts["hint lost"] += 1
-                elif self.rng.random() < self.repeats_hints:
-                    copies = 2
-                    self.counts["hint repeated"] += 1
-            for _ in range(copies):
-                self._number += 1
-                due = self.stage.elapsed + delay
-                heapq.heappush(self.messages, Message(due, self._number, job_id))
-        return True
+    def log(self, text: str) -> None:
+        """Add a line to the trace."""
+        self.trace.append(f"{self.stage.elapsed:10.3f} {text}")
 
     # The authors' side -------------------------------------------------------------------
 
@@ -310,7 +122,7 @@ class Schedule:
         if task.is_killed:
             raise Died
         self.calls[run_id, name] += 1
-        self._log(f"{task}: body {name}")
+        self.log(f"{task}: body {name}")
         rows = self._rows(
             "SELECT id, status FROM inngest_step WHERE run_id = ? AND name = ?", run_id, name
         )
@@ -320,7 +132,7 @@ class Schedule:
             if not is_inside or self._holds_a_lease(task):
                 self.audit.complain(f"body of {name} was called after its result was recorded")
         if not self.stage.database.in_atomic_block:
-            self._pause(task, f"body {name}")
+            self.ground.pause(task, f"body {name}")
         return self.calls[run_id, name]
 
     def effect(self, run_id: str, name: str) -> None:
@@ -349,19 +161,19 @@ class Schedule:
             self.audit.problems,
             self.trace,
             self.audit.transitions,
-            self.points,
+            self.ground.points,
             self.counts,
-            self.edges,
+            self.ground.edges,
         )
 
     def _chaos(self) -> None:
-        names, weights = list(self.weights), list(self.weights.values())
-        for _ in range(self.budget):
+        weights = self.habits.weights
+        names, odds = list(weights), list(weights.values())
+        for _ in range(self.habits.budget):
             self._move(0.001)
-            action = self.rng.choices(names, weights)[0]
+            action = self.rng.choices(names, odds)[0]
             getattr(self, f"_do_{action}")()
-            if self.crashes and self._unflushed and self._server_rng.random() < 0.2:
-                self._crash()
+            self.ground.shake()
             if self.audit.problems:
                 return
             if not self.sendings and not self.tasks and self._is_over():
@@ -370,7 +182,7 @@ class Schedule:
     def _do_resume(self) -> None:
         if not self.tasks:
             return
-        if self.style == "lockstep" and self.rng.random() < 0.9:
+        if self.habits.style == "lockstep" and self.rng.random() < 0.9:
             self._resume(min(self.tasks, key=lambda task: task.pauses))
             return
         free = [task for task in self.tasks if not task.is_held]
@@ -381,21 +193,21 @@ class Schedule:
         self._resume(self.rng.choices(free, [task.pace for task in free])[0])
 
     def _do_deliver(self) -> None:
-        if not self.messages or len(self.tasks) >= 6:
+        messages = self.broker.messages
+        if not messages or len(self.tasks) >= 6:
             return
-        index = self.rng.randrange(len(self.messages))
+        message = messages[self.rng.randrange(len(messages))]
         if self.theme == "events" and self.rng.random() < 0.8:
             # Routers first: the run begins while one of them stands.
-            index = min(range(len(self.messages)), key=lambda i: self.messages[i].job_id)
-        if self.messages[index].job_id == 0 and self._router_is_behind():
+            message = min(messages, key=lambda one: one.job_id)
+        if message.job_id == 0 and self._router_is_behind():
             return
-        message = self.messages.pop(index)
-        heapq.heapify(self.messages)
+        self.broker.take(message)
         self._deliver(message)
 
     def _router_is_behind(self) -> bool:
         return (
-            self.is_router_slow
+            self.habits.is_router_slow
             and self.rng.random() < 0.9
             and bool(self._rows("SELECT 1 FROM inngest_run"))
         )
@@ -427,13 +239,13 @@ class Schedule:
     def _pass(self, seconds: float) -> None:
         if self.stage.elapsed + seconds < CHAOS_SECONDS:
             self._move(seconds)
-            self._log(f"{seconds} s pass")
+            self.log(f"{seconds} s pass")
 
     def _do_kill(self) -> None:
-        if self.tasks and self.losses > 0:
-            self.losses -= 1
+        if self.tasks and self.habits.losses > 0:
+            self.habits.losses -= 1
             task = self.rng.choice(self.tasks)
-            self._log(f"{task}: its worker is killed at {_short(task.at)}")
+            self.log(f"{task}: its worker is killed at {short(task.at)}")
             self.counts["deaths"] += 1
             self.counts["worker lost between transactions"] += 1
             self._bury(task.process)
@@ -461,39 +273,18 @@ class Schedule:
             self._begin("drain", lambda: hot_path.mark_draining(process.name), process)
 
     def _do_broker(self) -> None:
-        self.is_broker_down = not self.is_broker_down
-        self._log(f"broker {'down' if self.is_broker_down else 'up'}")
-
-    def _is_on_weak_ground(self) -> bool:
-        """Whether the server of this schedule may die: of one in seven."""
-        return self.has_faults and self.seed % 7 == 3
-
-    def _crash(self) -> None:
-        """The server dies and comes back without the places that were not on its disk."""
-        self.crashes -= 1
-        self._log(f"the server dies, {len(self._unflushed)} places are lost")
-        self.counts["server lost what was not on its disk"] += 1
-        database = self.stage.database
-        database.listener = None
-        for event_id, seq in reversed(self._unflushed):
-            database.raw.execute("UPDATE inngest_event SET seq = NULL WHERE id = ?", (event_id,))
-            database.raw.execute("UPDATE inngest_counter SET last_seq = ?", (seq - 1,))
-        database.listener = self
-        self._unflushed.clear()
-        for task in self.tasks:
-            if task.has_begun:
-                task.is_cut_off = task.fault_fired = True
+        self.broker.is_down = not self.broker.is_down
+        self.log(f"broker {'down' if self.broker.is_down else 'up'}")
 
     def _calm(self) -> None:
         """No more faults: whatever was left behind must come to its end by itself."""
-        self.is_broker_down = False
+        self.broker.is_down = False
         rounds = 0
         self._wake_the_late()
         self.is_calm = True
-        self.loses_hints = self.repeats_hints = 0.0
         for process in self.processes:
             process.is_draining = False
-        self._log("calm")
+        self.log("calm")
         calm_since = self.stage.elapsed
         while not self.audit.problems:
             rounds += 1
@@ -530,23 +321,22 @@ class Schedule:
         # Not a fourth time: a job that is lost for the fifth time ends its run, as it should.
         if self.stage.elapsed + 3.0 < CHAOS_SECONDS:
             self._move(21.0)
-            self._log("21 s pass")
+            self.log("21 s pass")
             self._tick()
-            for message in list(self.messages):
+            for message in list(self.broker.messages):
                 if message.job_id == 0 and self._router_is_behind():
                     continue
                 if len(self.tasks) < 8 and message.due <= self.stage.elapsed:
-                    self.messages.remove(message)
+                    self.broker.take(message)
                     self._deliver(message)
-            heapq.heapify(self.messages)
 
     def _work_off(self) -> None:
         while not self.audit.problems:
             self._move(0.001)
             if self.tasks:
                 self._resume(self.tasks[0])
-            elif self.messages and self.messages[0].due <= self.stage.elapsed:
-                self._deliver(heapq.heappop(self.messages))
+            elif (message := self.broker.take_due()) is not None:
+                self._deliver(message)
             else:
                 return
 
@@ -557,14 +347,14 @@ class Schedule:
         if moment is not None:
             due = (_moment(moment) - self.stage.now).total_seconds()
             moments.append(self.stage.elapsed + due - hot_path.lookahead().total_seconds())
-        if self.messages:
-            moments.append(self.messages[0].due)
+        if self.broker.messages:
+            moments.append(self.broker.messages[0].due)
         if self._rows("SELECT 1 FROM inngest_event WHERE routed_at IS NULL"):
             moments.append(0.0)
         if not moments:
             moments.append(0.0)
         target = max(min(moments), self.stage.elapsed + 0.1)
-        if target < self._last_tick + 1.0 and not self.messages:
+        if target < self._last_tick + 1.0 and not self.broker.messages:
             target = self._last_tick + 1.0
         self._move(target - self.stage.elapsed)
         if target >= self._last_tick + 1.0:
@@ -584,19 +374,19 @@ class Schedule:
 
     def _begin(self, name: str, work: Callable[[], Any], process: Process) -> None:
         task = Task(name, work, process)
-        task.pace = self.rng.choice([1, self.slowness])
+        task.pace = self.rng.choice([1, self.habits.slowness])
         if self.rng.random() < (0.9 if self.theme == "events" and name == "route" else 0.5):
             task.hold_at = self.rng.randint(2, 10)
         if not self.is_calm and self.rng.random() < _FAULTS.get(name, 0.4):
-            if self.losses > 0 and self.rng.random() < 0.7:
-                self.losses -= 1
+            if self.habits.losses > 0 and self.rng.random() < 0.7:
+                self.habits.losses -= 1
                 task.fuse_kind = "death"
                 if self.rng.random() < 0.5:
                     task.aim = self.rng.choice(_points_of(name))
                 else:
                     task.fuse = self.rng.randint(1, 50)
-            elif self.errors > 0:
-                self.errors -= 1
+            elif self.habits.errors > 0:
+                self.habits.errors -= 1
                 task.fuse_kind = "error"
                 task.fuse = self.rng.randint(1, 50)
         self.tasks.append(task)
@@ -605,7 +395,7 @@ class Schedule:
 
     def _resume(self, task: Task) -> None:
         task.is_held = False
-        self._log(f"{task}: from {_short(task.at)}")
+        self.log(f"{task}: from {short(task.at)}")
         if not task.is_stale and task.tokens & self.audit.taken_over:
             task.is_stale = True
             self.counts["stale worker goes on"] += 1
@@ -617,9 +407,9 @@ class Schedule:
 
     def _end(self, task: Task) -> None:
         if task.fuse_kind == "death" and not task.is_killed:
-            self.losses += 1
+            self.habits.losses += 1
         elif task.fuse_kind == "error" and not task.fault_fired:
-            self.errors += 1
+            self.habits.errors += 1
         if task.process.is_dead:
             self._bury(task.process)
         error = task.error
@@ -685,8 +475,8 @@ class Schedule:
                     raise Rollback
 
         task = Task(f"send {sending.name} {sending.data}", work, Process("sender"))
-        if not self.is_calm and self.losses and self.rng.random() < 0.1:
-            self.losses -= 1
+        if not self.is_calm and self.habits.losses and self.rng.random() < 0.1:
+            self.habits.losses -= 1
             task.fuse, task.fuse_kind = self.rng.randint(1, 10), "death"
         self.tasks.append(task)
         while task in self.tasks:
@@ -732,9 +522,6 @@ class Schedule:
     def _move(self, seconds: float) -> None:
         self.stage.move(self.stage.elapsed + seconds)
 
-    def _log(self, text: str) -> None:
-        self.trace.append(f"{self.stage.elapsed:10.3f} {text}")
-
 
 def _points_of(task: str) -> list[str]:
     """Return the named points that a task of this kind may come to."""
@@ -749,10 +536,6 @@ def _points_of(task: str) -> list[str]:
         for name in (*crash_points.NAMES, *rare, *rare)
         if (name.startswith(kinds) if kinds else not name.startswith(others))
     ]
-
-
-def _short(sql: str) -> str:
-    return " ".join(sql.split())[:90]
 
 
 def _moment(text: str) -> Any:

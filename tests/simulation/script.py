@@ -107,3 +107,8 @@ class Script:
 
     def _is_waiting(self, name: str) -> bool:
         return bool(self._database.rows("SELECT 1 FROM inngest_step WHERE name = ?", name))
+
+
+def short(sql: str) -> str:
+    """Return a statement, or where else a worker stands, for a line of the trace."""
+    return " ".join(sql.split())[:90]

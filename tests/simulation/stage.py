@@ -88,16 +88,16 @@ class Stage:
 
     # The publisher's side.
     def execute(self, found: Sequence[JobHint]) -> bool:
-        return bool(self.simulation.publish([(hint.job_id, hint.delay) for hint in found]))
+        return bool(self.simulation.broker.publish([(hint.job_id, hint.delay) for hint in found]))
 
     def route(self) -> bool:
-        return bool(self.simulation.publish([(0, 0.0)]))
+        return bool(self.simulation.broker.publish([(0, 0.0)]))
 
     def prune(self, number: int) -> bool:
         raise NotImplementedError("no schedule prunes")
 
     def waiting(self, queue: str) -> int:
-        return len(self.simulation.messages)
+        return len(self.simulation.broker.messages)
 
     def _on_thread(self) -> None:
         connections[ALIAS] = self.database
@@ -151,7 +151,7 @@ def opened() -> Iterator[Stage]:
             patch.setattr(leases, "_current", lambda: stage.simulation.process.renewer)
             patch.setattr(leases, "owner", lambda: stage.simulation.process.name)
             patch.setattr(leases, "is_draining", lambda: stage.simulation.process.is_draining)
-            crash_points.install(lambda name: stage.simulation.reach(name))  # noqa: PLW0108 - it changes
+            crash_points.install(lambda name: stage.simulation.ground.reach(name))  # noqa: PLW0108 - it changes
             stage.move(0.0)
             with registry.only(stage.functions):
                 sync.forget()

@@ -17,7 +17,7 @@ from inngest_django.engine import crash_points, transactions
 from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
 from tests.simulation import kinds, runs, seeds
 from tests.simulation.audit import WAIT_TRANSITIONS
-from tests.simulation.schedule import Schedule
+from tests.simulation.ground import Ground
 from tests.simulation.stage import Stage
 from tests.simulation.workers import Died
 
@@ -164,7 +164,7 @@ def test_seed_replays_exactly(stage: Stage) -> None:
 def test_who_dies_before_a_commit_leaves_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener = mock.create_autospec(Schedule, instance=True)
+    listener = mock.create_autospec(Ground, instance=True)
     listener.statement.side_effect = lambda execute, *args: execute(*args)
     listener.before_commit.side_effect = Died
     stage.database.clear()
