@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 LIMIT = 0.9  # Seconds for which the network may hold up one call.
 RETRY_AFTER = 3.0  # Seconds after a failure in which nothing is tried.
-ROUTE_EVERY = 0.02  # Seconds between hints to route in a burst, of one process.
+ROUTE_EVERY = 0.02  # Seconds between hints to route at the start of a burst, of one process.
+ROUTE_AT_MOST = 0.08  # Seconds between them as it goes on.
 ROUTE_PAUSE = 0.005  # Seconds after which an event is not one of the last hint's burst.
 LONGEST_DELAY = 60.0  # A later hint is the tick's to publish, from the job's row.
 _MAX_IDLE = 8
@@ -319,6 +320,7 @@ class _Routes:
         self._lock = threading.Lock()
         self._sent_at = -ROUTE_PAUSE
         self._coming_at = 0.0
+        self._every = ROUTE_EVERY
 
     def next_delay(self) -> float | None:
         """Return with what delay to publish; None when one that is published sees it all."""
@@ -328,10 +330,12 @@ class _Routes:
             if now < self._coming_at:
                 return None
             if now - self._sent_at >= ROUTE_PAUSE:
-                self._sent_at = now
+                self._sent_at, self._every = now, ROUTE_EVERY
                 return 0.0
-            self._sent_at = self._coming_at = now + ROUTE_EVERY
-            return ROUTE_EVERY
+            delay = self._every
+            self._every = min(2 * delay, ROUTE_AT_MOST)
+            self._sent_at = self._coming_at = now + delay
+            return delay
 
     def nothing_is_coming(self) -> None:
         """Forget what could not be published."""

@@ -230,9 +230,39 @@ def test_burst_asks_for_routing_now_and_once_more(
     now += publisher.ROUTE_EVERY + 0.001
     assert hints.route()  # Nothing is on its way any more.
     assert len(_sent(app, "c")) == 1
-    now += 2 * publisher.ROUTE_EVERY
+    now += publisher.ROUTE_AT_MOST
     assert hints.route()
     assert [message.headers["eta"] for message in _sent(app, "c")] == [None]
+
+
+def test_burst_that_goes_on_is_routed_in_larger_parts_and_the_next_one_at_once(
+    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.INNGEST = {"CONTROL_QUEUE": "c"}
+    now = 100.0
+    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+    hints = CeleryPublisher(app)
+    sent_at: list[float] = []
+
+    def send(times: int) -> None:
+        nonlocal now
+        for _ in range(times):
+            assert hints.route()
+            sent_at.extend(now for _ in _sent(app, "c"))
+            now += 0.001
+
+    send(400)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(sent_at)]
+    # The first waits for nothing, so that the second follows it at once.
+    assert pauses[1:4] == pytest.approx([0.02, 0.04, publisher.ROUTE_AT_MOST], abs=0.0011)
+    assert pauses[4:] == pytest.approx([publisher.ROUTE_AT_MOST] * len(pauses[4:]), abs=0.0011)
+    assert len(pauses) >= 6
+
+    now += 1.0
+    sent_at.clear()
+    send(30)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(sent_at)]
+    assert pauses[1:] == pytest.approx([publisher.ROUTE_EVERY], abs=0.0011)
 
 
 def test_events_one_after_the_other_do_not_wait_for_each_other(
