@@ -13,6 +13,7 @@ import pytest
 
 from inngest_django import Function
 from inngest_django.models import Run
+from inngest_django.states import RUN_LIVE
 from tests import ledger
 from tests.faults import audit, load
 from tests.faults.arena import LEASE_TTL, Arena, job_of
@@ -219,7 +220,10 @@ def test_a_worker_told_to_stop_finishes_a_body_that_ends_in_time(arena: Arena) -
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("sets", [4, pytest.param(12, marks=pytest.mark.slow)])
 def test_rolling_restarts_under_load_lose_nothing(arena: Arena, sets: int) -> None:
+    was_busy: list[bool] = []
+
     def roll() -> None:
+        was_busy.append(arena.all_runs().filter(status__in=RUN_LIVE).exists())
         # A grace that is too short, as an impatient orchestrator gives.
         arena.worker.send_signal(signal.SIGTERM)
         with contextlib.suppress(AssertionError):
@@ -233,6 +237,7 @@ def test_rolling_restarts_under_load_lose_nothing(arena: Arena, sets: int) -> No
 
     print(f"rolling restarts: {report}")
     assert report.restarts == 4
+    assert sum(was_busy) >= 3
 
 
 @pytest.mark.matrix(4, "old and new worker of one name")

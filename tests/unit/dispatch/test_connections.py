@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -95,6 +96,30 @@ def test_fixup_closes_around_foreign_tasks_only(
     for signal in (signals.task_prerun, signals.task_postrun):
         signal.send(sender=Task("shop.send_invoice"))
     assert closed == ["all", "all"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_connection_that_a_task_opened_is_looked_at_before_the_next(
+    fixup: DjangoFixup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thread that had none before its first task."""
+    _keep_open(fixup)
+    monkeypatch.setattr(connections, "OLDEST", -1.0)
+    was_open: list[bool] = []
+
+    def work() -> None:
+        connections.close_unfit()
+        connection.ensure_connection()
+        was_open.append(connection.connection is not None)
+        connections.close_unfit()
+        was_open.append(connection.connection is not None)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert was_open == [True, False]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,6 +20,7 @@ from inngest_django.engine.hints import JobHint
 _names = itertools.count()
 # What differs between any two messages; of properties the test asks by itself.
 _OF_ONE_MESSAGE = {"id", "root_id", "correlation_id", "eta", "properties", "children"}
+# Not kwargsrepr, which ours have not: it is for people, and there are never keywords.
 _OF_A_REQUEST = (
     *("name", "type", "args", "kwargs", "argsrepr", "parent_id", "reply_to", "delivery_info"),
     *("expires", "time_limits", "utc", "content_type", "content_encoding", "hostname"),

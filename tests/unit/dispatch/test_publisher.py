@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import socket
@@ -212,12 +213,21 @@ def test_connection_is_kept_and_one_that_died_is_replaced(
     assert len(_sent(app, "c")) == 3
 
 
-def test_burst_asks_for_routing_now_and_once_more(
-    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclasses.dataclass
+class _Clock:
+    now: float = 100.0
+
+
+@pytest.fixture
+def clock(settings: Any, monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    """What the publisher takes for the time; routing is asked for in a queue of its own."""
     settings.INNGEST = {"CONTROL_QUEUE": "c"}
-    now = 100.0
-    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+    clock = _Clock()
+    monkeypatch.setattr(publisher.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def test_burst_asks_for_routing_now_and_once_more(app: Celery, clock: _Clock) -> None:
     hints = CeleryPublisher(app)
 
     assert all(hints.route() for _ in range(20))
@@ -227,29 +237,25 @@ def test_burst_asks_for_routing_now_and_once_more(
     # It begins after the last of these, so it sees what they committed.
     assert second.headers["eta"] is not None
 
-    now += publisher.ROUTE_EVERY + 0.001
+    clock.now += publisher.ROUTE_EVERY + 0.001
     assert hints.route()  # Nothing is on its way any more.
     assert len(_sent(app, "c")) == 1
-    now += publisher.ROUTE_AT_MOST
+    clock.now += publisher.ROUTE_AT_MOST
     assert hints.route()
     assert [message.headers["eta"] for message in _sent(app, "c")] == [None]
 
 
 def test_burst_that_goes_on_is_routed_in_larger_parts_and_the_next_one_at_once(
-    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
+    app: Celery, clock: _Clock
 ) -> None:
-    settings.INNGEST = {"CONTROL_QUEUE": "c"}
-    now = 100.0
-    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
     hints = CeleryPublisher(app)
     sent_at: list[float] = []
 
     def send(times: int) -> None:
-        nonlocal now
         for _ in range(times):
             assert hints.route()
-            sent_at.extend(now for _ in _sent(app, "c"))
-            now += 0.001
+            sent_at.extend(clock.now for _ in _sent(app, "c"))
+            clock.now += 0.001
 
     send(400)
     pauses = [later - earlier for earlier, later in itertools.pairwise(sent_at)]
@@ -258,35 +264,26 @@ def test_burst_that_goes_on_is_routed_in_larger_parts_and_the_next_one_at_once(
     assert pauses[4:] == pytest.approx([publisher.ROUTE_AT_MOST] * len(pauses[4:]), abs=0.0011)
     assert len(pauses) >= 6
 
-    now += 1.0
+    clock.now += 1.0
     sent_at.clear()
     send(30)
     pauses = [later - earlier for earlier, later in itertools.pairwise(sent_at)]
     assert pauses[1:] == pytest.approx([publisher.ROUTE_EVERY], abs=0.0011)
 
 
-def test_events_one_after_the_other_do_not_wait_for_each_other(
-    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.INNGEST = {"CONTROL_QUEUE": "c"}
-    now = 100.0
-    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+def test_events_one_after_the_other_do_not_wait_for_each_other(app: Celery, clock: _Clock) -> None:
     hints = CeleryPublisher(app)
 
     for _ in range(5):
         assert hints.route()
         # The sender saw what the last one led to, and is no burst.
-        now += publisher.ROUTE_EVERY / 2
+        clock.now += publisher.ROUTE_EVERY / 2
 
     assert [message.headers["eta"] for message in _sent(app, "c")] == [None] * 5
 
 
-def test_routing_that_could_not_be_published_is_asked_for_again(
-    app: Celery, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.INNGEST = {"CONTROL_QUEUE": "c"}
-    now = 100.0
-    monkeypatch.setattr(publisher.time, "monotonic", lambda: now)
+@pytest.mark.usefixtures("clock")
+def test_routing_that_could_not_be_published_is_asked_for_again(app: Celery) -> None:
     hints = CeleryPublisher(app)
     assert hints.route()
     url, app.conf.broker_url = app.conf.broker_url, "amqp://127.0.0.1:1//"
