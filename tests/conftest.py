@@ -28,6 +28,9 @@ Tests of one noun use pytest-django's ``db`` marks as usual, in any folder. Test
 * ``live.stack`` is the worker and beat (``tests/processes.py``). A test that stops, kills or
   reconfigures them carries ``@pytest.mark.services``; afterwards both are made whole again.
 * Bodies leave their marks with ``tests.ledger``, outside the app's database.
+* ``INNGEST_TEST_CHECKPOINTING=1`` turns checkpointing on for every function that does not say
+  otherwise; ``tests/functional`` passes both ways. ``variants.CHECKPOINTED`` is for tests that
+  count entries or hooks.
 * Marks: ``postgres``, ``rabbitmq``, ``redis``, ``services``, ``faults``, ``django60`` name what a
   test needs; it is deselected, and counted in the summary, where that is not offered.
   ``smoke`` adds a test to the ``redis`` and ``django60`` profiles.

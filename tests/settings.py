@@ -74,6 +74,8 @@ INNGEST = {
     "CONTROL_QUEUE": f"inngest-test-{SESSION}-control",
     "RETRY_BACKOFF": ["200ms"],
     "RETRY_JITTER": "0s",
+    # The functional suite passes both ways; the environment reaches workers, too.
+    "CHECKPOINTING": os.environ.get("INNGEST_TEST_CHECKPOINTING", "") == "1",
     # What one test changes for the worker that it restarts.
     **json.loads(os.environ.get("INNGEST_TEST_OVERRIDES", "{}")),
 }

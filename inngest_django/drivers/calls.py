@@ -423,7 +423,8 @@ class Call:
 
     async def _checkpoint(self, found: Found, branch: Branch) -> bool:
         """Store a result to go on with it; False to unwind."""
-        record = self._request.record
+        # What a middleware makes of a stored result, only the next call's can tell.
+        record = None if self.memos.were_looked_at else self._request.record
         if record is None or self._request.target is not None or found.error is not None:
             return False
         try:

@@ -80,7 +80,7 @@ async def _respond(
     value: Any = None
     error: BaseException | None = None
     try:
-        if call.memos.size == 0:
+        if not request.memos:
             for event in ctx.events:
                 _check_data(function, event)
             await call.begin_new_code()

@@ -53,6 +53,7 @@ class StepMemos:
         left: How many of them the replay has not met.
         plain: Those that may be given out as they are, but for a copy: none once a middleware
             looked at them.
+        were_looked_at: Whether a middleware asked for them, and so may change those to come.
     """
 
     def __init__(self, stored: Mapping[str, Stored]) -> None:
@@ -60,10 +61,12 @@ class StepMemos:
         self._memos: dict[str, Memo] = {}
         self.plain = stored
         self.left = len(stored)
+        self.were_looked_at = False
 
     @property
     def size(self) -> int:
         """How many results were stored when the call began."""
+        self.were_looked_at = True
         return len(self._stored)
 
     @property
@@ -73,6 +76,7 @@ class StepMemos:
 
     def values(self) -> Iterator[Memo]:
         """Iterate over the results; changes to a ``Memo`` reach the function."""
+        self.were_looked_at = True
         self.plain = {}
         for hashed_id in self._stored:
             yield self._memo(hashed_id)

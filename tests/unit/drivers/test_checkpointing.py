@@ -8,7 +8,9 @@ import pytest
 from inngest_django.drivers.base import Discovered, Op
 from inngest_django.errors import AsyncUnsupportedError, LeaseLostError
 from inngest_django.functions.function import Function
+from inngest_django.functions.middleware import MiddlewareSync, TransformOutputResult
 from inngest_django.states import OpKind
+from inngest_django.steps.memos import StepMemos
 from tests.unit.drivers.harness import Engine, run
 from tests.unit.drivers.support import both, function
 
@@ -80,6 +82,56 @@ def test_refusal_to_go_on_unwinds_with_the_op_marked(fn: Function) -> None:
 
     assert [op.name for op in stored] == ["s0"]
     assert response == Discovered(ops=(dataclasses.replace(stored[0], is_recorded=True),))
+
+
+class Sealing(MiddlewareSync):
+    """Stores results in an envelope, of which the function must never know."""
+
+    def transform_input(self, ctx: Any, function: Any, steps: StepMemos) -> None:
+        for memo in steps.values():
+            memo.data = memo.data["sealed"]
+
+    def transform_output(self, result: TransformOutputResult) -> None:
+        if result.step is not None and result.has_output():
+            result.output = {"sealed": result.output}
+
+
+class SealingLater(Sealing):
+    """The same, looking at the stored results only when there are some."""
+
+    def transform_input(self, ctx: Any, function: Any, steps: StepMemos) -> None:
+        if steps.size:
+            super().transform_input(ctx, function, steps)
+
+
+@pytest.mark.parametrize(
+    "fn", [*both(chain, middleware=[Sealing]), *both(chain, middleware=[SealingLater])]
+)
+def test_results_that_middleware_looks_at_are_met_in_the_next_entry(fn: Function) -> None:
+    engine = run(fn, checkpointing=True)
+
+    assert engine.output == [3, "x"]
+    assert engine.stored("s0").value == {"sealed": [0, "x"]}
+    assert seen == ["entry"] * 5
+
+
+class Dressing(MiddlewareSync):
+    """Changes the context and what is stored, and looks at no stored result."""
+
+    def transform_input(self, ctx: Any, function: Any, steps: StepMemos) -> None:
+        ctx.event.data["dressed"] = True
+
+    def transform_output(self, result: TransformOutputResult) -> None:
+        if result.step is not None:
+            result.output = [*result.output, "dressed"]
+
+
+@pytest.mark.parametrize("fn", both(chain, middleware=[Dressing]))
+def test_other_middleware_leaves_checkpointing_on(fn: Function) -> None:
+    engine = run(fn, checkpointing=True)
+
+    assert engine.output == [3, "x", "dressed"]
+    assert seen == ["entry"]
 
 
 @pytest.mark.parametrize("fn", both(chain))
