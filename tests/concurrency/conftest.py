@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from inngest_django.client import Inngest
+from inngest_django.engine import hot_path
 from inngest_django.functions import registry
+from inngest_django.models import Run
 from tests.concurrency import stage as stages
 from tests.engine.conftest import client, engine
+from tests.engine.support import Engine
 
-__all__ = ["client", "declare", "engine", "stage"]
+__all__ = ["client", "declare", "engine", "stage", "waiting", "way"]
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the hot statements are sent; one at a time unless ``stage.BOTH_WAYS`` asks for both.
+
+    Sent in one message they leave no place to stop between them.
+    """
+    way = getattr(request, "param", stages.ONE_BY_ONE)
+    if way == stages.ONE_BY_ONE:
+        monkeypatch.setattr(hot_path, "can_exchange", lambda: False)
+    else:
+        assert hot_path.can_exchange()
+    return str(way)
 
 
 @pytest.fixture
@@ -38,3 +55,23 @@ def declare(client: Inngest, engine: Any) -> Any:
         return decorate
 
     return declare
+
+
+@pytest.fixture
+def waiting(engine: Engine, declare: Any) -> Callable[..., Run]:
+    """Return a run that stands before its wait, the previous result recorded."""
+
+    @declare()
+    def waiter(ctx):
+        ctx.step.run("before", lambda: None)
+        ctx.step.run("last before", lambda: None)
+        event = ctx.step.wait_for_event("answer", event="test/go", timeout="1h")
+        return event is not None
+
+    def begin(done: int = 2) -> Run:
+        event_id = engine.send("test/started")
+        for _ in range(1 + done):  # Routing, and that many bodies.
+            engine.step()
+        return engine.run_of(event_id)
+
+    return begin

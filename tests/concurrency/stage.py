@@ -14,11 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from django.db import DatabaseError, connections
 
 from inngest_django.engine import crash_points
 
 _PATIENCE = 20.0
+
+# The engine sends its hot statements one by one, or several in one message where it can.
+ONE_BY_ONE, TOGETHER = "one by one", "together"
+BOTH_WAYS = pytest.mark.parametrize("way", [ONE_BY_ONE, TOGETHER], indirect=True)
 
 
 class StageError(AssertionError):

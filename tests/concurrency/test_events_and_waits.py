@@ -17,39 +17,16 @@ from django.db import OperationalError
 
 from inngest_django.engine import (
     executor,
-    hot_path,
     routing,
-    runs,
     stamping,
-    sync,
     timers,
     transactions,
 )
 from inngest_django.models import Counter, Event, Job, Run
-from tests.concurrency.stage import Stage
+from tests.concurrency.stage import BOTH_WAYS, Stage
 from tests.engine.support import Engine, assert_sound
 
-pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def waiting(engine: Engine, declare: Any) -> Callable[[], Run]:
-    """Return a run that stands before its wait, the previous result recorded."""
-
-    @declare()
-    def waiter(ctx):
-        ctx.step.run("before", lambda: None)
-        ctx.step.run("last before", lambda: None)
-        event = ctx.step.wait_for_event("answer", event="test/go", timeout="1h")
-        return event is not None
-
-    def begin(done: int = 2) -> Run:
-        event_id = engine.send("test/started")
-        for _ in range(1 + done):  # Routing, and that many bodies.
-            engine.step()
-        return engine.run_of(event_id)
-
-    return begin
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("way")]
 
 
 def enter(run: Run) -> None:
@@ -77,12 +54,6 @@ def _route_while_the_wait_opens(
     return is_resumed(engine, run)
 
 
-@pytest.fixture(autouse=True)
-def one_statement_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Sent in one message they leave no place to stop between them.
-    monkeypatch.setattr(hot_path, "can_exchange", lambda: False)
-
-
 @pytest.fixture
 def no_stamp_by_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     # A wait's own stamping would hide what routing does wrong.
@@ -90,6 +61,7 @@ def no_stamp_by_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timers, "stamping", only)
 
 
+@BOTH_WAYS
 def test_event_stamped_before_routing_is_seen_by_a_wait_that_routing_did_not_see(
     engine: Engine, stage: Stage, waiting: Callable[..., Run], no_stamp_by_waits: None
 ) -> None:
@@ -109,39 +81,38 @@ def test_event_stamped_and_routed_in_one_transaction_is_lost(
 # Row 2: the floor of a wait is the largest seq that is committed.
 
 
-def _record_while_a_stamp_is_uncommitted(engine: Engine, stage: Stage, run: Run) -> bool:
+def _record_while_a_stamp_is_uncommitted(
+    engine: Engine, stage: Stage, run: Run, *, floor: str = ""
+) -> bool:
     engine.send("test/go")
     engine.wants_routing = False
     router = stage.actor(routing.route, "router").stop_at("stamp.written").start().paused()
     # "last before" is recorded while the router has given a seq and not committed it.
-    stage.actor(lambda: enter(run), "recorder").start().done()
+    recorder = stage.actor(lambda: enter(run), "recorder")
+    if floor:
+        recorder.rewrite(r"(?<=floor_seq = )coalesce\(\(SELECT last_seq .*?\), 0\)", floor)
+    recorder.start().done()
     worker = stage.actor(lambda: enter(run), "worker").start().blocked()
     router.go().done()
     worker.done()
     return is_resumed(engine, run)
 
 
+@BOTH_WAYS
 def test_floor_is_below_a_seq_that_is_not_committed(
     engine: Engine, stage: Stage, waiting: Callable[..., Run]
 ) -> None:
     assert _record_while_a_stamp_is_uncommitted(engine, stage, waiting(1))
 
 
+@BOTH_WAYS
 def test_floor_from_a_sequence_that_runs_ahead_loses_the_event(
-    engine: Engine, stage: Stage, waiting: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, stage: Stage, waiting: Callable[..., Run]
 ) -> None:
     run = waiting(1)
-    real, given = hot_path.bump, Counter.objects.get().last_seq + 1
+    given = Counter.objects.get().last_seq + 1
 
-    def bump(cursor: Any, run_id: str) -> int:
-        revision = real(cursor, run_id)
-        Run.objects.filter(pk=run_id).update(floor_seq=given)
-        return revision
-
-    monkeypatch.setattr(hot_path, "can_exchange", lambda: False)
-    monkeypatch.setattr(hot_path, "bump", bump)
-
-    assert not _record_while_a_stamp_is_uncommitted(engine, stage, run)
+    assert not _record_while_a_stamp_is_uncommitted(engine, stage, run, floor=f"{given}")
 
 
 # Row 3: stamping is one at a time, so that seq is the order of commits.
@@ -186,102 +157,41 @@ def test_stamping_side_by_side_loses_the_event(
     assert not _stamp_twice_at_once(engine, stage, run, is_serial=False)
 
 
-# Row 5: engine locks leave rows that others refer to open for references.
-
-
-def test_wait_settles_with_an_event_that_a_router_holds(
-    engine: Engine, stage: Stage, waiting: Callable[..., Run]
-) -> None:
-    run = waiting()
-    engine.send("test/go")
-    router = stage.actor(routing.route).stop_at("route.start_written").start().paused()
-
-    stage.actor(lambda: enter(run), "scan").start().done()
-
-    assert not router.has_ended
-    router.go().done()
-    assert is_resumed(engine, run)
-
-
-def test_router_with_a_full_row_lock_holds_up_the_scan(
-    engine: Engine, stage: Stage, waiting: Callable[..., Run]
-) -> None:
-    run = waiting()
-    engine.send("test/go")
-    router = stage.actor(routing.route).rewrite("FOR NO KEY UPDATE", "FOR UPDATE")
-    router.stop_at("route.start_written").start().paused()
-
-    scan = stage.actor(lambda: enter(run), "scan").start().blocked()
-
-    router.go().done()
-    scan.done()
-    assert is_resumed(engine, run)
-
-
-@pytest.mark.parametrize("lock", ["FOR NO KEY UPDATE", "FOR UPDATE"])
-def test_run_under_its_lock_can_be_referred_to(
-    engine: Engine,
-    stage: Stage,
-    waiting: Callable[..., Run],
-    monkeypatch: pytest.MonkeyPatch,
-    lock: str,
-) -> None:
-    """A rerun refers to its original; with the full lock it waits for that one's outcome."""
-    monkeypatch.setattr(hot_path, "can_exchange", lambda: False)
-    sync.register()
-    run = waiting(1)
-    outcome = stage.actor(lambda: enter(run)).rewrite("FOR NO KEY UPDATE", lock)
-    outcome.stop_at("outcome.locked").start().paused()
-
-    rerun = stage.actor(lambda: runs.rerun(run.id), "rerun").start()
-    if lock == "FOR UPDATE":
-        rerun.blocked()
-    else:
-        rerun.done()
-
-    outcome.go().done()
-    new_id = rerun.done()
-    assert Run.objects.get(original_run=run).pk == new_id
-
-
 # Row 6: keys of idempotency are taken in one order, each once.
 
 
-def _start_in_two_orders(engine: Engine, stage: Stage, *, is_ordered: bool) -> list[str]:
-    for key in ("a", "b", "b", "a"):
+def _start_in_two_orders(engine: Engine, stage: Stage) -> list[str]:
+    """Two routers want a, m, z and z, m, a while somebody holds m; return their errors."""
+    for key in ("m", "a", "m", "z", "z", "m", "a"):
         engine.send("test/started", {}, id=key)
     engine.wants_routing = False
     stamping.stamp()
     events = list(Event.objects.order_by("seq"))
-    insert = "INSERT INTO inngest_idempotency_key"
-    first = stage.actor(lambda: routing._start(events[:2]), "first").stop_after(insert)
-    second = stage.actor(lambda: routing._start(events[2:]), "second").stop_after(insert)
-    first.start().paused()
-    second.start()
-    if is_ordered:
-        second.blocked()
-        first.go()
-        second.paused()
-    else:
-        second.paused()
-        first.go().blocked()
-    second.go()
-    for actor in (first, second):
+    holder = stage.actor(lambda: routing._start(events[:1]), "holder")
+    holder.stop_at("route.start_written").start().paused()
+    routers = [
+        stage.actor(lambda batch=batch: routing._start(batch)).start().blocked()
+        for batch in (events[1:4], events[4:])
+    ]
+    holder.go().done()
+    for router in routers:
         with contextlib.suppress(OperationalError):
-            actor.done()
-    return first.errors + second.errors
+            router.done()
+    return [error for router in routers for error in router.errors]
 
 
+@BOTH_WAYS
 def test_routers_take_keys_in_one_order(engine: Engine, stage: Stage, declare: Any) -> None:
     @declare()
     def once(ctx):
         return None
 
-    assert _start_in_two_orders(engine, stage, is_ordered=True) == []
-    assert Run.objects.count() == 2
+    assert _start_in_two_orders(engine, stage) == []
+    assert Run.objects.count() == 3
     assert not Event.objects.filter(routed_at=None).exists()
 
 
+@BOTH_WAYS
 def test_routers_that_take_keys_as_they_come_deadlock(
     engine: Engine, stage: Stage, declare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,12 +207,13 @@ def test_routers_that_take_keys_as_they_come_deadlock(
 
     monkeypatch.setattr(routing, "sorted", unsorted, raising=False)
 
-    errors = _start_in_two_orders(engine, stage, is_ordered=False)
+    errors = _start_in_two_orders(engine, stage)
 
     assert sortings, "routing no longer sorts keys by this name: take the rule out elsewhere"
     assert any("deadlock" in error for error in errors)
 
 
+@BOTH_WAYS
 def test_id_that_is_twice_in_a_batch_starts_once_and_routes_both(
     engine: Engine, declare: Any
 ) -> None:

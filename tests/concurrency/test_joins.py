@@ -14,20 +14,14 @@ from inngest_django.errors import StepError
 from inngest_django.models import Job, Run
 from inngest_django.states import STEP_SETTLED
 from inngest_django.steps.groups import ParallelMode
-from tests.concurrency.stage import Stage
+from tests.concurrency.stage import BOTH_WAYS, Stage
 from tests.engine.support import Engine, assert_sound
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("way")]
 
 
 def jobs_of(run: Run) -> dict[str, int]:
     return {job.step.name: job.pk for job in Job.objects.filter(run=run, kind="step")}
-
-
-@pytest.fixture(autouse=True)
-def one_statement_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Sent in one message they leave no place to stop between them; see test_exchanges.py.
-    monkeypatch.setattr(hot_path, "can_exchange", lambda: False)
 
 
 # Row 11: the run's lock is a statement of its own; what it decides comes in later ones.
@@ -168,6 +162,7 @@ def _settle(run: Run, job_id: int) -> None:
     executor.execute(job_id)
 
 
+@BOTH_WAYS
 def test_piece_that_settles_while_an_entry_loads_is_not_run_again(
     engine: Engine, stage: Stage, declare: Any
 ) -> None:
@@ -180,6 +175,7 @@ def test_piece_that_settles_while_an_entry_loads_is_not_run_again(
     assert calls == ["second"]
 
 
+@BOTH_WAYS
 def test_results_loaded_before_the_pieces_let_a_body_run_again(
     engine: Engine, stage: Stage, declare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +223,7 @@ def _cancel_while_it_runs(stage: Stage) -> Any:
     return then
 
 
+@BOTH_WAYS
 def test_entry_that_loads_while_the_run_is_cancelled_runs_no_body(
     engine: Engine, stage: Stage, declare: Any
 ) -> None:
@@ -238,6 +235,7 @@ def test_entry_that_loads_while_the_run_is_cancelled_runs_no_body(
     assert calls == ["second"]
 
 
+@BOTH_WAYS
 def test_pieces_read_after_a_cancel_let_a_body_run_again(
     engine: Engine, stage: Stage, declare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

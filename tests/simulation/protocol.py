@@ -12,6 +12,7 @@ import dataclasses
 
 from tests.simulation import mistakes
 
+_REFERENCES = "tests/concurrency/test_references.py::"
 _EVENTS = "tests/concurrency/test_events_and_waits.py::"
 _JOBS = "tests/concurrency/test_jobs.py::"
 _JOINS = "tests/concurrency/test_joins.py::"
@@ -88,8 +89,8 @@ RULES = (
         5,
         "Row locks leave rows open for references.",
         "Router and scan wait for each other, or at least one for the other.",
-        _EVENTS + "test_wait_settles_with_an_event_that_a_router_holds",
-        _EVENTS + "test_router_with_a_full_row_lock_holds_up_the_scan",
+        _REFERENCES + "test_wait_settles_with_an_event_that_a_router_holds",
+        _REFERENCES + "test_router_with_a_full_row_lock_holds_up_the_scan",
     ),
     Rule(
         6,
