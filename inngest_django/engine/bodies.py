@@ -19,7 +19,7 @@ from inngest_django.engine.hot_path import Leased, NewStep
 from inngest_django.errors import ErrorValue
 from inngest_django.models import Step
 from inngest_django.serialization import dumps
-from inngest_django.states import RUN_LIVE, JobKind, OpKind, StepStatus
+from inngest_django.states import RUN_LIVE, STEP_OPEN, JobKind, OpKind, StepStatus
 
 # How often a step's call may fail to meet the step before the run fails.
 _MAX_MISSES = 5
@@ -103,7 +103,7 @@ def _retry_body(claim: Claim, op: Op, *, delay: dt.timedelta) -> int:
     leased, run, cursor = claim.leased, claim.run, claim.cursor
     at = run.now + delay
     if leased.kind is JobKind.STEP:
-        Step.objects.filter(pk=leased.step_id or 0).update(status=StepStatus.PLANNED)
+        plan_again(leased)
         hot_path.reschedule(
             cursor, leased.job_id, available_at=at, now=run.now, attempt=leased.attempt + 1
         )
@@ -126,6 +126,13 @@ def _retry_body(claim: Claim, op: Op, *, delay: dt.timedelta) -> int:
     return int(step.pk)
 
 
+def plan_again(leased: Leased) -> None:
+    """Show that a step's body waits for its next try."""
+    Step.objects.filter(pk=leased.step_id or 0, status=StepStatus.RUNNING).update(
+        status=StepStatus.PLANNED
+    )
+
+
 def write_missing(claim: Claim, response: Discovered) -> None:
     """The call did not meet the step it was to run."""
     leased, run = claim.leased, claim.run
@@ -143,7 +150,9 @@ def write_missing(claim: Claim, response: Discovered) -> None:
         return
     # The step is gone from the code (a deploy) or stands behind a new one: what the function
     # does now is found by a fresh entry, which plans the step again when it meets it.
-    Step.objects.filter(pk=step.pk).update(status=StepStatus.CANCELLED, ended_at=run.now)
+    Step.objects.filter(pk=step.pk, status__in=STEP_OPEN).update(
+        status=StepStatus.CANCELLED, ended_at=run.now
+    )
     hot_path.bump(claim.cursor, run.id)
     hot_path.delete_job(claim.cursor, leased.job_id)
     if step.mode == "race" or hot_path.must_enter(claim.cursor, run.id):

@@ -20,7 +20,7 @@ from inngest_django.engine.claims import Claim
 from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import Leased
 from inngest_django.errors import ErrorValue
-from inngest_django.models import Job, Step
+from inngest_django.models import Job
 from inngest_django.states import JobKind, OpKind, RunStatus, StepStatus
 
 
@@ -179,7 +179,7 @@ def _write_raised(claim: Claim, response: Raised) -> None:
         claims.fail_run(claim, response.error, is_quiet=response.is_quiet)
         return
     if leased.kind is JobKind.STEP:
-        Step.objects.filter(pk=leased.step_id or 0).update(status=StepStatus.PLANNED)
+        bodies.plan_again(leased)
     hot_path.reschedule(
         claim.cursor,
         leased.job_id,

@@ -21,6 +21,7 @@ from inngest_django.engine.hot_path.settling import (
     INSERT_STEP,
     RACING,
     REUSE_STEP,
+    SETTLED_FROM,
     STEP_VALUES,
     step_values,
 )
@@ -34,6 +35,10 @@ _BUMP = (
     " FROM held WHERE inngest_run.id = held.run_id RETURNING inngest_run.id, revision"
 )
 _HELD = f"id = %s AND lease_token = %s AND {OF_LIVE_RUN}"
+_HELD_OF_RUNNING = (
+    "id = %s AND lease_token = %s"
+    " AND (SELECT r.status FROM inngest_run r WHERE r.id = run_id) = 'running'"
+)
 
 
 def can_exchange() -> bool:
@@ -117,7 +122,7 @@ def settle_and_join(
         leased,
         f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD} AND"
         " (SELECT s.status FROM inngest_step s WHERE s.id = step_id)"
-        " IN ('planned', 'running', 'waiting')"
+        f" IN ({SETTLED_FROM[status]})"
         " RETURNING id, run_id, step_id, function_id),"
         f" bumped AS ({_BUMP}), settled AS (UPDATE inngest_step SET status = %s, output = %s,"
         f" error = %s, revision = bumped.revision, ended_at = {now} FROM held, bumped"
@@ -150,13 +155,13 @@ def complete_run(
         event_data: JSON text of the event's data.
 
     Returns:
-        Whether an open wait names the event; None when the lease is gone, the run has ended,
-        or something is open after all.
+        Whether an open wait names the event; None when the lease is gone, the run is not
+        running, or something is open after all.
     """
     now = transactions.now_sql()
     rows = _exchange(
         leased,
-        f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD}"
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD_OF_RUNNING}"
         " AND NOT EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = inngest_job.run_id"
         " AND o.id <> inngest_job.id)"
         # Counted: of what need not exist the planner may make a join that reads all waits.

@@ -11,7 +11,15 @@ from inngest_django.engine.hot_path import wire
 from inngest_django.engine.hot_path.moments import as_param, first_hint_at
 from inngest_django.engine.hot_path.prepared import Statement
 from inngest_django.engine.hot_path.rows import LockedRun, NewStep
-from inngest_django.states import JobKind, RunStatus, StepStatus
+from inngest_django.states import (
+    STEP_OPEN,
+    STEP_SETTLED,
+    STEP_TRANSITIONS,
+    JobKind,
+    RunStatus,
+    StepStatus,
+    sources,
+)
 
 INSERT_STEP = (
     'INSERT INTO inngest_step (run_id, hashed_id, name, "index", op, status, mode, input,'
@@ -25,6 +33,11 @@ REUSE_STEP = (
     " revision = excluded.revision, started_at = excluded.started_at,"
     " ended_at = excluded.ended_at WHERE inngest_step.status = 'cancelled'"
 )
+# The open statuses that each result may follow.
+SETTLED_FROM = {
+    status: ", ".join(f"'{old}'" for old in sorted(sources(STEP_TRANSITIONS, status) & STEP_OPEN))
+    for status in STEP_SETTLED
+}
 # The open steps of a run that were planned in this mode, by an index that holds no others.
 RACING = (
     "SELECT 1 FROM inngest_step s WHERE s.run_id = {run} AND s.mode = 'race'"
@@ -136,11 +149,12 @@ def settle_step(
 ) -> bool:
     """Record the result of an open step, once; False when it was settled before.
 
-    ORM form: ``Step.objects.filter(pk, status__in=open).update(status=…, revision=…)``.
+    ORM form: ``Step.objects.filter(pk, status__in=…).update(status=…, revision=…)``: of those
+    that are open, and of waits alone when they timed out.
     """
     cursor.execute(
         "UPDATE inngest_step SET status = %s, output = %s, error = %s, revision = %s,"
-        " ended_at = %s WHERE id = %s AND status IN ('planned', 'running', 'waiting')",
+        f" ended_at = %s WHERE id = %s AND status IN ({SETTLED_FROM[status]})",
         (status, output, error, revision, as_param(now), step_id),
     )
     return bool(cursor.rowcount == 1)
