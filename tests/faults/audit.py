@@ -1,18 +1,21 @@
 """The checker: compares what bodies did and what was recorded with what was promised.
 
 Bodies write to the ledger, outside the app's database. Triggers write down each time a
-result is recorded or a run ends, in the transaction that does it, whoever does it.
+result is recorded, a run ends or a status changes, in the transaction that does it, whoever
+does it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from django.db import connections
 
 from inngest_django.models import Run
+from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
 from tests import ledger
 from tests.faults import load, recovery
 
@@ -24,6 +27,7 @@ _INSTALL = f"""
 CREATE TABLE fault_effect (run_id text, step text);
 CREATE TABLE fault_recorded (run_id text, step text, status text, at timestamptz);
 CREATE TABLE fault_ended (run_id text, status text, at timestamptz);
+CREATE TABLE fault_status (kind text, run_id text, old text, new text);
 CREATE FUNCTION fault_note_step() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.status IN {_SETTLED} AND (TG_OP = 'INSERT' OR
@@ -44,6 +48,15 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
+CREATE FUNCTION fault_note_status() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO fault_status SELECT TG_ARGV[0], to_jsonb(NEW) ->> TG_ARGV[1], OLD.status, NEW.status;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER fault_step_status AFTER UPDATE ON inngest_step FOR EACH ROW
+  WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION fault_note_status('step', 'run_id');
+CREATE TRIGGER fault_run_status AFTER UPDATE ON inngest_run FOR EACH ROW
+  WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION fault_note_status('run', 'id');
 CREATE TRIGGER fault_step AFTER INSERT OR UPDATE ON inngest_step
   FOR EACH ROW EXECUTE FUNCTION fault_note_step();
 CREATE TRIGGER fault_run AFTER UPDATE ON inngest_run
@@ -52,10 +65,24 @@ CREATE TRIGGER fault_run AFTER UPDATE ON inngest_run
 _REMOVE = """
 DROP TRIGGER IF EXISTS fault_step ON inngest_step;
 DROP TRIGGER IF EXISTS fault_run ON inngest_run;
+DROP TRIGGER IF EXISTS fault_step_status ON inngest_step;
+DROP TRIGGER IF EXISTS fault_run_status ON inngest_run;
+DROP FUNCTION IF EXISTS fault_note_status;
 DROP FUNCTION IF EXISTS fault_note_step; DROP FUNCTION IF EXISTS fault_note_run;
 DROP TABLE IF EXISTS fault_effect; DROP TABLE IF EXISTS fault_recorded;
-DROP TABLE IF EXISTS fault_ended;
+DROP TABLE IF EXISTS fault_ended; DROP TABLE IF EXISTS fault_status;
 """
+
+_TABLES: Mapping[str, Mapping[Any, Iterable[Any]]] = {
+    "run": RUN_TRANSITIONS,
+    "step": STEP_TRANSITIONS,
+}
+_ALLOWED = ", ".join(
+    f"('{kind}', '{old}', '{new}')"
+    for kind, table in _TABLES.items()
+    for old, following in table.items()
+    for new in following
+)
 
 # True in every committed state, so that one statement (one snapshot) may look at any time.
 _UNSOUND = f"""
@@ -79,6 +106,9 @@ UNION ALL SELECT 'event routed without a place: ' || e.name || ' ' || e.id
   FROM inngest_event e WHERE e.routed_at IS NOT NULL AND e.seq IS NULL
 UNION ALL SELECT 'key of a closed wait: ' || r.id FROM run r JOIN inngest_wait w
   ON w.run_id = r.id JOIN inngest_wait_key k ON k.wait_id = w.id WHERE w.status <> 'open'
+UNION ALL SELECT 'status that may not follow: ' || c.kind || ' of ' || r.id || ' went from '
+  || c.old || ' to ' || c.new FROM run r JOIN fault_status c ON c.run_id = r.id
+  WHERE (c.kind, c.old, c.new) NOT IN ({_ALLOWED})
 """
 
 
