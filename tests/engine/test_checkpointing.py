@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+import types
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from inngest_django import checkpointing, conf
 from inngest_django.client import Inngest
+from inngest_django.engine import checkpoints
 from inngest_django.errors import ConfigError, StepError
 from inngest_django.models import Job, Step
 from tests.engine.support import Engine, assert_sound, steps_of
@@ -60,6 +64,73 @@ def test_the_budget_of_steps_ends_the_task_not_the_run(engine: Engine, client: I
 
     assert run.output == [0, 1, 2, 3, 4]
     assert len(entries) == 3
+
+
+def test_the_budget_of_time_ends_the_task_not_the_run(
+    engine: Engine, client: Inngest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: list[list[int]] = []
+    passed = [0.0]
+    began = time.monotonic()
+    clock = types.SimpleNamespace(monotonic=lambda: began + passed[0])
+    monkeypatch.setattr(checkpoints, "time", clock)
+
+    @declare(client, checkpointing={"max_runtime": "10s"})
+    def slow(ctx):
+        def body(n: int) -> int:
+            entries[-1].append(n)
+            passed[0] += 4
+            return n
+
+        entries.append([])
+        return [ctx.step.run(f"s{n}", body, n) for n in range(7)]
+
+    run = engine.start("test/started")
+
+    assert run.output == list(range(7))
+    # The first that ends after ten seconds is the last of its task.
+    assert entries == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+ON, OFF, BY_TWO = True, False, {"max_steps": 2}
+ONE_ENTRY, THREE, ONE_EACH = 1, 3, 5  # Of four steps; the last entry returns.
+
+
+@pytest.mark.parametrize(
+    ("of_function", "of_client", "of_setting", "wanted"),
+    [
+        (None, None, None, ONE_EACH),
+        (None, None, ON, ONE_ENTRY),
+        (None, None, OFF, ONE_EACH),
+        (None, None, BY_TWO, THREE),
+        (None, ON, None, ONE_ENTRY),
+        (None, ON, OFF, ONE_ENTRY),
+        (None, OFF, ON, ONE_EACH),
+        (None, BY_TWO, ON, THREE),
+        (ON, None, None, ONE_ENTRY),
+        (ON, OFF, OFF, ONE_ENTRY),
+        (OFF, ON, ON, ONE_EACH),
+        (BY_TWO, ON, ON, THREE),
+        (ON, BY_TWO, BY_TWO, ONE_ENTRY),
+    ],
+)
+def test_a_function_says_it_before_its_client_and_that_one_before_the_setting(
+    engine: Engine, of_function: Any, of_client: Any, of_setting: Any, wanted: int
+) -> None:
+    entries = []
+    options = {} if of_function is None else {"checkpointing": of_function}
+    setting = {} if of_setting is None else {"CHECKPOINTING": of_setting}
+
+    @declare(Inngest(app_id="test", checkpointing=of_client), **options)
+    def four(ctx):
+        entries.append(1)
+        return [ctx.step.run(f"s{n}", lambda n=n: n) for n in range(4)]
+
+    with override_settings(INNGEST={**settings.INNGEST, **setting}):
+        run = engine.start("test/started")
+
+    assert run.output == [0, 1, 2, 3]
+    assert len(entries) == wanted
 
 
 def test_a_sleep_a_group_and_a_retry_leave_the_task(engine: Engine, client: Inngest) -> None:
