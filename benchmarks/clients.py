@@ -5,6 +5,7 @@ One line of JSON in, one line out.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -12,17 +13,22 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.places import Place
+
 Figures = dict[str, float]
 Measure = Callable[..., Figures]
 
 PATIENCE = 180.0  # Seconds for one measurement.
+# Seconds from one look to the next: where many things end, where one group of some hundred
+# milliseconds does, and where one thing does after a few of them.
+MANY, GROUP, SINGLE = 0.02, 0.003, 0.0005
 
 
 class TooSlowError(RuntimeError):
     """The work did not end in time."""
 
 
-def wait_for(is_done: Callable[[], bool], *, every: float = 0.02, what: str) -> None:
+def wait_for(is_done: Callable[[], bool], *, every: float = MANY, what: str) -> None:
     """Poll until the work is done.
 
     Raises:
@@ -33,6 +39,18 @@ def wait_for(is_done: Callable[[], bool], *, every: float = 0.02, what: str) -> 
         if time.monotonic() > deadline:
             raise TooSlowError(f"{what} did not end within {PATIENCE:.0f} s")
         time.sleep(every)
+
+
+def waiting_messages(app: Any) -> int:
+    """Return how many messages wait in the queues of this side."""
+    found = 0
+    queue = Place.from_environment().queue
+    with app.connection_for_read() as connection:
+        for name in (queue, f"{queue}-control"):
+            # In Redis an empty queue is no queue, and plain Celery has one only.
+            with contextlib.suppress(*connection.channel_errors), connection.channel() as channel:
+                found += channel.queue_declare(queue=name, passive=True).message_count
+    return found
 
 
 def quantile(values: list[float], fraction: float) -> float:

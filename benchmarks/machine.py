@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,16 @@ def processor() -> str:
 def load() -> str:
     """Return the load averages."""
     return ", ".join(f"{value:.1f}" for value in os.getloadavg())
+
+
+def processor_times(pids: Iterable[int]) -> dict[int, float]:
+    """Return the seconds of processor time that each living process has used."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def packages() -> str:

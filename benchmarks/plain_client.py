@@ -21,7 +21,9 @@ def _one(sql: str, *params: Any) -> Any:
     return _connection.execute(sql, params).fetchone()[0]
 
 
-def _stored(send: Callable[[], Any], *, results: int, what: str) -> float:
+def _stored(
+    send: Callable[[], Any], *, results: int, what: str, every: float = clients.MANY
+) -> float:
     """Return the seconds from before sending until so many results are stored."""
     _connection.execute("TRUNCATE celery_taskmeta")
     started = time.monotonic()
@@ -29,11 +31,14 @@ def _stored(send: Callable[[], Any], *, results: int, what: str) -> float:
     wait_for(
         lambda: _one("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'") >= results,
         what=what,
+        every=every,
     )
     return time.monotonic() - started
 
 
-def _marked(send: Callable[[], Any], *, marks: int, what: str) -> tuple[float, list[float]]:
+def _marked(
+    send: Callable[[], Any], *, marks: int, what: str, every: float = clients.MANY
+) -> tuple[float, list[float]]:
     path = Path(MARKS)
     path.write_text("")
     started = time.monotonic()
@@ -42,6 +47,7 @@ def _marked(send: Callable[[], Any], *, marks: int, what: str) -> tuple[float, l
     wait_for(
         lambda: path.stat().st_size >= 2 * marks and path.read_text().count("\n") >= marks,
         what=what,
+        every=every,
     )
     return time.monotonic() - started, [float(line) for line in path.read_text().split()]
 
@@ -56,6 +62,12 @@ def prepare() -> Figures:
         what="the warm-up",
     )
     _marked(lambda: [noop.delay(1) for _ in range(8)], marks=8, what="the warm-up")
+    return {}
+
+
+def rest() -> Figures:
+    """Wait until nothing is left to do."""
+    wait_for(lambda: clients.waiting_messages(app) == 0, what="what was left to do")
     return {}
 
 
@@ -74,7 +86,7 @@ def w1(*, runs: int, latencies: int) -> Figures:
                 " AND status = 'SUCCESS')",
                 task_id,
             ),
-            every=0.0005,
+            every=clients.SINGLE,
             what="a task",
         )
         times.append(time.monotonic() - started)
@@ -103,9 +115,13 @@ def w3(*, steps: int) -> Figures:
         lambda: chord(group(step.s(0) for _ in range(steps)))(join.s()),
         results=steps + 1,
         what="the chord",
+        every=clients.GROUP,
     )
     empty, _ = _marked(
-        lambda: [noop.apply_async((1,)) for _ in range(steps)], marks=steps, what="no-op tasks"
+        lambda: [noop.apply_async((1,)) for _ in range(steps)],
+        marks=steps,
+        what="no-op tasks",
+        every=clients.GROUP,
     )
     return {"seconds": took, "noop": empty}
 
@@ -153,4 +169,6 @@ def many(*, runs: int) -> Figures:
 
 
 if __name__ == "__main__":
-    clients.serve({function.__name__: function for function in (prepare, w1, w2, w3, w4, w6, many)})
+    clients.serve(
+        {function.__name__: function for function in (prepare, rest, w1, w2, w3, w4, w6, many)}
+    )

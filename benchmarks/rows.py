@@ -56,10 +56,10 @@ def _times(redis: float, rabbitmq: float | None = None) -> dict[str, object]:
     return {"goal": goal, "goal_text": lambda broker: f"{goal(broker):g} x"}
 
 
-def _under(value: float, unit: str) -> dict[str, object]:
+def _under(value: float, unit: str, *, word: str = "under") -> dict[str, object]:
     return {
         "goal": _same(value),
-        "goal_text": lambda _: f"under {value:g} {unit}",
+        "goal_text": lambda _: f"{word} {value:g} {unit}",
         "is_rate": False,
         "is_goal_of_value": True,
     }
@@ -107,6 +107,8 @@ ROWS: tuple[Row, ...] = (
         figure=("W5", "p50"), **_under(20, "ms")),  # type: ignore[arg-type]
     Row(work="W5 the same, p50, many open waits", unit="ms",
         figure=("W5", "big_p50"), **_under(20, "ms")),  # type: ignore[arg-type]
+    Row(work="W5 the same, many over few", unit="x",
+        figure=("W5", "big_over_few"), **_under(1.5, "x", word="at most")),  # type: ignore[arg-type]
     Row(work="W5 a tick over that many waits, p50", unit="ms",
         figure=("W5", "tick_p50"), **_under(5, "ms")),  # type: ignore[arg-type]
     Row(work="W6 sleeps, lateness of the wake-up, p95", unit="ms",
@@ -119,7 +121,7 @@ ROWS: tuple[Row, ...] = (
         figure=("T", "p95"), **_under(5, "ms")),  # type: ignore[arg-type]
     Row(work="L ten results of 1 MiB", unit="s",
         figure=("L", "seconds"), **_under(20, "s")),  # type: ignore[arg-type]
-    Row(work="M growth of a worker's memory, per run", unit="bytes",
+    Row(work="M growth of a worker's memory, per checkpointed run of one step", unit="bytes",
         figure=("M", "growth"), base=("M", "growth"), has_ratio=False,
         **_under(100, "bytes")),  # type: ignore[arg-type]
     Row(work="M the same, of its main process", unit="bytes",
@@ -152,9 +154,9 @@ def shown(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def with_spread(values: list[float]) -> str:
+def with_spread(values: list[float], unit: str = "") -> str:
     """Return median and extremes."""
     good = [value for value in values if not math.isnan(value)]
     if len(good) < 2:
-        return shown(median(values))
-    return f"{shown(median(good))} ({shown(min(good))} to {shown(max(good))})"
+        return f"{shown(median(values))}{unit}"
+    return f"{shown(median(good))}{unit} ({shown(min(good))} to {shown(max(good))})"

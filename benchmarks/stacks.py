@@ -9,11 +9,10 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks import clients
+from benchmarks import clients, machine
 from benchmarks.clients import Figures
 from benchmarks.places import Place, Server, clear_broker
 
@@ -72,14 +71,9 @@ class Process:
                         found[pid] = 1024 * int(line.split()[1])
         return found
 
-    def processor_time(self) -> float:
-        """Return the seconds of processor time that its living processes have used."""
-        ticks = 0
-        for pid in self._group():
-            with contextlib.suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+    def processor_times(self) -> dict[int, float]:
+        """Return the seconds of processor time that each of its living processes has used."""
+        return machine.processor_times(self._group())
 
     def _group(self) -> list[int]:
         found = []
@@ -137,6 +131,7 @@ class Stack:
         self._has_database = True
         self.start_processes()
         self.measure("prepare")
+        self.measure("rest")
 
     def start_processes(self) -> None:
         """Start worker, beat and client."""
@@ -177,7 +172,15 @@ class Stack:
 
     def processor_time(self) -> float:
         """Return the seconds of processor time that the worker has used."""
-        return self.worker.processor_time()
+        return sum(self.worker.processor_times().values())
+
+    def dead_rows(self) -> int:
+        """Return about how many dead rows its tables hold now."""
+        with self.server.connect(self.place.database) as connection:
+            found = connection.execute(
+                "SELECT coalesce(sum(n_dead_tup), 0)::bigint FROM pg_stat_user_tables"
+            )
+            return int(found.fetchone()[0])
 
     def stop(self) -> None:
         """Stop its processes, then remove what it made."""
@@ -244,8 +247,3 @@ class PlainStack(Stack):
             *("-Q", self.place.queue, "-n", f"{self.place.queue}@%h"),
         )
         self._start("client", "-m", "benchmarks.plain_client")
-
-
-def settle(seconds: float) -> None:
-    """Let what the last measurement left behind come to rest."""
-    time.sleep(seconds)
