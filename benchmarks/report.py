@@ -31,6 +31,7 @@ class Report:
         default_factory=dict
     )
     memory: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    dead_rows: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
 
     def text(self) -> str:
@@ -109,7 +110,7 @@ def _line(row: Row, broker: str, values: Values) -> str:
             continue
         share = ratios(found, base) if row.has_ratio else []
         ratio = median(share) if share else None
-        cells += [spread(found), "" if ratio is None else f"{shown(ratio)} x"]
+        cells += [spread(found), "" if ratio is None else spread(share, " x")]
         verdicts.append(row.is_met(broker, value=median(found), ratio=ratio))
     if not any(cells):
         return ""

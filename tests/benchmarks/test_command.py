@@ -110,8 +110,8 @@ def test_table_takes_ratios_inside_pairs_and_says_what_is_met() -> None:
 
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[2:] == [
-        "200 (100 to 400)", "200 (150 to 300)", "1.50 x", "300 (200 to 400)", "1.00 x", "1.4 x",
-        "yes / **no**",
+        "200 (100 to 400)", "200 (150 to 300)", "1.50 x (0.50 to 1.50)", "300 (200 to 400)",
+        "1.00 x (1.00 to 1.00)", "1.4 x", "yes / **no**",
     ]  # fmt: skip
     assert "healthy" in report.text()
 
