@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, pages
 from benchmarks.comparison import Comparison, say
 from benchmarks.places import AMQP, REDIS, Place, Server, check_broker
 from benchmarks.report import TITLES, Report
@@ -24,6 +24,7 @@ from benchmarks.stacks import DurableStack, PlainStack, Stack
 
 WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "T", "L", "M")
 DEFAULT = WORKLOADS[:6]
+MEASURED = "measured"
 DESCRIPTION = """\
 Measures this project and plain Celery side by side on PostgreSQL with Redis and RabbitMQ.
 
@@ -33,15 +34,19 @@ W3  one run of parallel steps and their join, against a chord and no-op tasks
 W4  one run of many steps in sequence
 W5  event to resumed run while many other runs wait
 W6  sleeps that fall due evenly over five seconds
-T   a tick over a million sleeping runs, none due
+T   a tick over a million sleeping runs, none due (only when named)
 L   ten results of 1 MiB (only when named)
 M   what a load leaves in a worker's memory (only when named)
+
+The page of this project is one run of everything:
+
+  python -m benchmarks all --broker both --big --write docs/reference/benchmarks.md
 
 Servers are found by PGHOST, PGPORT, PGUSER, PGPASSWORD, AMQP_URL and REDIS_URL. Databases and
 queues of its own are made and removed; of Redis an empty database is needed. No server is
 stopped or flushed, and no process ended but those that this command started.
 """
-EPILOG = "Seven pairs of everything take about 15 minutes a broker on two cores."
+EPILOG = "Seven pairs of everything take about 25 minutes a broker on two quiet cores."
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -52,7 +57,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("work", nargs="*", metavar="WORK", help=f"which to run: {', '.join(WORKLOADS)} (W1 to W6)")
+    add(
+        "work",
+        nargs="*",
+        metavar="WORK",
+        help=f"which to run: {', '.join(WORKLOADS)} or all (W1 to W6)",
+    )
     add("--broker", choices=("redis", "rabbitmq", "both"), default="both")
     add("--pairs", type=int, default=7, help="interleaved repetitions (7)")
     add("--scale", type=float, default=1.0, help="times the sizes of DESIGN's workloads (1.0)")
@@ -60,9 +70,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="W5 with that many open waits too (1,000,000); takes minutes to fill")  # fmt: skip
     add("--no-ack-emulation", action="store_true",
         help="Redis without kombu's list of unacknowledged messages, on both sides")  # fmt: skip
-    add("--write", type=Path, metavar="FILE", help="write the table there as well")
+    add("--write", type=Path, metavar="FILE",
+        help=f"write it there as well, between the comments <!-- {MEASURED} --> and"
+        f" <!-- end of {MEASURED} -->; what stands around them is kept")  # fmt: skip
     parsed = parser.parse_args(arguments)
     parsed.work = [name.upper() for name in parsed.work] or list(DEFAULT)
+    if parsed.work == ["ALL"]:
+        parsed.work = list(WORKLOADS)
+    if parsed.write:
+        try:
+            pages.check(parsed.write, MEASURED)
+        except ValueError as error:
+            parser.error(str(error))
     unknown = sorted(set(parsed.work) - set(WORKLOADS))
     if unknown:
         parser.error(f"unknown work {', '.join(unknown)}; choose from {', '.join(WORKLOADS)}")
@@ -130,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
         packages=machine.packages(),
         database=database,
         load_before=machine.load(),
+        has_ack_emulation=not options.no_ack_emulation,
     )
     # A time-out or a closing terminal must not leave workers behind.
     for number in _ENDING:
@@ -150,8 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = report.text()
     sys.stdout.write(text)
     if options.write:
-        options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text(text)
+        pages.write(options.write, text, name=MEASURED, title="Benchmarks")
         say(f"wrote {options.write}")
     return 1 if report.faults else 0
 

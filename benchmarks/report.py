@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from benchmarks import conditions
 from benchmarks.rows import DURABLE, FAST, PLAIN, ROWS, Row, Values, median, ratios, shown
 from benchmarks.rows import with_spread as spread
 
@@ -25,6 +26,7 @@ class Report:
     database: dict[str, str]
     load_before: str
     load_after: str = ""
+    has_ack_emulation: bool = True
     sizes: dict[str, str] = dataclasses.field(default_factory=dict)
     brokers: dict[str, str] = dataclasses.field(default_factory=dict)
     values: dict[str, dict[tuple[str, str, str], list[float]]] = dataclasses.field(
@@ -35,14 +37,13 @@ class Report:
     faults: list[str] = dataclasses.field(default_factory=list)
 
     def text(self) -> str:
-        """Return the page in Markdown."""
+        """Return what the page says of it, in Markdown."""
         return "\n".join([*self._head(), *self._tables(), *self._foot()]) + "\n"
 
     def _head(self) -> list[str]:
         settings = ", ".join(f"`{name}` {value}" for name, value in self.database.items())
+        lists = "; what Redis lists differs, see below" if "redis" in self.brokers else ""
         return [
-            "# Benchmarks",
-            "",
             "Written by `" + self.command + "`.",
             "[Where the time goes](../explanation/where-the-time-goes.md) explains the figures.",
             "",
@@ -56,15 +57,14 @@ class Report:
             f"| PostgreSQL, both sides | {settings} |",
             *(f"| {TITLES[name]} | {text} |" for name, text in self.brokers.items()),
             "| Workers, both sides | prefork, `-c 2`, prefetch 4, acknowledged early,"
-            " the same transport options |",
+            f" the same transport options{lists} |",
             *(f"| {name} | {text} |" for name, text in self.sizes.items()),
-            "",
-            "Plain Celery has no Django, so nothing closes its connections, and stores every"
-            " result with SQLAlchemy in the same PostgreSQL.",
-            "Sides take turns inside each pair.",
-            "Figures are medians with the extremes; a ratio is taken inside each pair, and its"
-            " median shown.",
-            "Differences under 1.5 x are noise on a machine that others use too.",
+            *conditions.sentences(
+                self.database,
+                self.dead_rows,
+                brokers={name: TITLES[name] for name in self.brokers},
+                has_ack_emulation=self.has_ack_emulation,
+            ),
         ]
 
     def _tables(self) -> list[str]:
