@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime as dt
 import os
 import shlex
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, pages
 from benchmarks.comparison import Comparison, say
 from benchmarks.places import AMQP, REDIS, Place, Server, check_broker
+from benchmarks.profile import WORKLOADS as PROFILED
+from benchmarks.profile import Profile, head
 from benchmarks.report import TITLES, Report
 from benchmarks.rows import DURABLE, FAST, PLAIN
 from benchmarks.stacks import DurableStack, PlainStack, Stack
@@ -41,6 +42,10 @@ M   what a load leaves in a worker's memory (only when named)
 The page of this project is one run of everything:
 
   python -m benchmarks all --broker both --big --write docs/reference/benchmarks.md
+
+Which process spends how much of the processors on a run or a step, and its children on what:
+
+  python -m benchmarks --profile --pairs 5 --write docs/explanation/where-the-time-goes.md
 
 Servers are found by PGHOST, PGPORT, PGUSER, PGPASSWORD, AMQP_URL and REDIS_URL. Databases and
 queues of its own are made and removed; of Redis an empty database is needed. No server is
@@ -72,19 +77,23 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="Redis without kombu's list of unacknowledged messages, on both sides")  # fmt: skip
     add("--write", type=Path, metavar="FILE",
         help=f"write it there as well, between the comments <!-- {MEASURED} --> and"
-        f" <!-- end of {MEASURED} -->; what stands around them is kept")  # fmt: skip
+        f" <!-- end of {MEASURED} -->, or <!-- profile -->; what stands around them is kept")  # fmt: skip
+    add("--profile", action="store_true",
+        help=f"of {' and '.join(PROFILED)}: what each process costs, instead of rates")  # fmt: skip
     parsed = parser.parse_args(arguments)
-    parsed.work = [name.upper() for name in parsed.work] or list(DEFAULT)
-    if parsed.work == ["ALL"]:
-        parsed.work = list(WORKLOADS)
+    known = PROFILED if parsed.profile else WORKLOADS
+    parsed.work = [name.upper() for name in parsed.work]
+    if not parsed.work or parsed.work == ["ALL"]:
+        parsed.work = list(known if parsed.work or parsed.profile else DEFAULT)
+    parsed.comments = "profile" if parsed.profile else MEASURED
     if parsed.write:
         try:
-            pages.check(parsed.write, MEASURED)
+            pages.check(parsed.write, parsed.comments)
         except ValueError as error:
             parser.error(str(error))
-    unknown = sorted(set(parsed.work) - set(WORKLOADS))
+    unknown = sorted(set(parsed.work) - set(known))
     if unknown:
-        parser.error(f"unknown work {', '.join(unknown)}; choose from {', '.join(WORKLOADS)}")
+        parser.error(f"unknown work {', '.join(unknown)}; choose from {', '.join(known)}")
     if parsed.pairs < 1:
         parser.error(f"--pairs must be at least 1, got {parsed.pairs}")
     if parsed.scale <= 0:
@@ -93,7 +102,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _stacks(broker: str, url: str, server: Server, folder: Path, options: Any) -> Iterator[Any]:
+def _stacks(
+    broker: str, url: str, server: Server, folder: Path, options: Any
+) -> Iterator[list[Stack]]:
     session = f"{os.getpid()}_{broker}"
     sides = ((PLAIN, PlainStack, "plain"), (DURABLE, DurableStack, "durable"),
              (FAST, DurableStack, "fast"))  # fmt: skip
@@ -109,6 +120,9 @@ def _stacks(broker: str, url: str, server: Server, folder: Path, options: Any) -
                 has_ack_emulation=not options.no_ack_emulation,
             )
             stack = kind(place, server, folder)
+            if options.profile:
+                stack.samples = folder / f"samples-{broker}-{short}"
+                stack.samples.mkdir()
             stopping.callback(stack.stop)
             say(f"{TITLES[broker]} starting {name}")
             stack.start()
@@ -116,6 +130,7 @@ def _stacks(broker: str, url: str, server: Server, folder: Path, options: Any) -
         yield stacks
 
 
+Opened = Callable[[str], contextlib.AbstractContextManager[list[Stack]]]
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -141,38 +156,70 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    report = Report(
-        command=shlex.join(["python", "-m", "benchmarks", *(arguments or sys.argv[1:])]),
-        date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
-        commit=machine.commit(),
-        machine=machine.processor(),
-        packages=machine.packages(),
-        database=database,
-        load_before=machine.load(),
-        has_ack_emulation=not options.no_ack_emulation,
-    )
     # A time-out or a closing terminal must not leave workers behind.
     for number in _ENDING:
         signal.signal(number, _end)
     folder = Path(tempfile.mkdtemp(prefix="inngest-benchmarks-"))
+    command = shlex.join(["python", "-m", "benchmarks", *(arguments or sys.argv[1:])])
     say("; ".join(f"{name} {value}" for name, value in database.items()))
+
+    def opened(broker: str) -> contextlib.AbstractContextManager[list[Stack]]:
+        return _stacks(broker, urls[broker], server, folder, options)
+
     try:
-        for broker in brokers:
-            report.brokers[broker] = machine.broker(urls[broker])
-            with _stacks(broker, urls[broker], server, folder, options) as stacks:
+        if options.profile:
+            text, faults = _profile(
+                command, {name: urls[name] for name in brokers}, opened, options
+            )
+        else:
+            report = Report(
+                command=command,
+                date=machine.now(),
+                commit=machine.commit(),
+                machine=machine.processor(),
+                packages=machine.packages(),
+                database=database,
+                load_before=machine.load(),
+                brokers={name: machine.broker(urls[name]) for name in brokers},
+                has_ack_emulation=not options.no_ack_emulation,
+            )
+            text, faults = _compare(report, opened, options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.write(text)
+    if options.write:
+        title = "Profile" if options.profile else "Benchmarks"
+        pages.write(options.write, text, name=options.comments, title=title)
+        say(f"wrote {options.write}")
+    return 1 if faults else 0
+
+
+def _compare(report: Report, opened: Opened, options: argparse.Namespace) -> tuple[str, list[str]]:
+    try:
+        for broker in report.brokers:
+            with opened(broker) as stacks:
                 Comparison(broker, stacks, report, options).run()
     except KeyboardInterrupt:
         say("interrupted; what was measured follows")
         report.faults.append("interrupted")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     report.load_after = machine.load()
-    text = report.text()
-    sys.stdout.write(text)
-    if options.write:
-        pages.write(options.write, text, name=MEASURED, title="Benchmarks")
-        say(f"wrote {options.write}")
-    return 1 if report.faults else 0
+    return report.text(), report.faults
+
+
+def _profile(
+    command: str, urls: dict[str, str], opened: Opened, options: argparse.Namespace
+) -> tuple[str, list[str]]:
+    texts, faults = [head(command, options)], []
+    try:
+        for broker, url in urls.items():
+            with opened(broker) as stacks:
+                profile = Profile(broker, url, stacks, options)
+                profile.run()
+            texts.append(profile.text())
+    except (KeyboardInterrupt, RuntimeError) as error:
+        faults.append(str(error) or "interrupted")
+        say(f"ended early: {faults[0]}")
+    return "\n".join(texts), faults
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ class Comparison:
         for name in self.options.work:
             method: Callable[[], None] = getattr(self, name.lower())
             method()
+            for stack in self.stacks:
+                self._asked(name, stack, "rest")
             self._look_at_dead_rows()
         self.report.memory[self.broker] = {stack.name: stack.memory() for stack in self.stacks}
 
@@ -67,6 +69,8 @@ class Comparison:
         for pair in range(self.options.pairs):
             for stack in in_turn(stacks or self.stacks, pair):
                 self._one(work, measure, stack, pair=pair, **sizes)
+                # What it has left to do would be done in the time of the next one.
+                self._asked(work, stack, "rest")
 
     def _one(self, work: str, measure: str, stack: Stack, *, pair: int, **sizes: Any) -> None:
         started, used = time.monotonic(), stack.processor_time()
@@ -83,18 +87,12 @@ class Comparison:
         )
 
     def _asked(self, work: str, stack: Stack, measure: str, **sizes: Any) -> dict[str, float]:
-        """Return what a side measured, once it has come to rest; nothing if it failed."""
-        figures: dict[str, float] = {}
+        """Return what a side measured; nothing if it failed."""
         try:
-            figures = stack.measure(measure, **sizes)
+            return stack.measure(measure, **sizes)
         except RuntimeError as error:
             self._failed(work, stack, str(error))
-        # What it has left to do would be done in the time of the next one.
-        try:
-            stack.measure("rest")
-        except RuntimeError as error:
-            self._failed(work, stack, str(error))
-        return figures
+            return {}
 
     def _note(self, work: str, stack: Stack, figure: str, value: float, *, pair: int = 0) -> None:
         column = self.values.setdefault((stack.name, work, figure), [])

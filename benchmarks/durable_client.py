@@ -339,13 +339,21 @@ def many(*, runs: int) -> Figures:
     return {}
 
 
+def load(*, function: str, runs: int, steps: int) -> Figures:
+    """A load whose cost is measured: runs of one step each by itself, others at once."""
+    name, data = f"benchmarks/{function}", {"steps": steps}
+    ids = [_send(name, 1, data)[0] for _ in range(runs)] if steps == 1 else _send(name, runs, data)
+    _wait_for_end(ids, what=f"{runs} runs")
+    return {}
+
+
 if __name__ == "__main__":
     clients.serve(
         {
             function.__name__: function
             for function in (
                 *(prepare, rest, w1, w2, w3, w4, w4_reads, w5, w5_fill, w5_empty, w6),
-                *(t_fill, tick, large, many),
+                *(t_fill, tick, large, many, load),
             )
         }
     )

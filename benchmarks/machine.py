@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import importlib.metadata
 import os
 import platform
@@ -51,6 +52,39 @@ def processor_times(pids: Iterable[int]) -> dict[int, float]:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found
+
+
+def idle_time() -> tuple[float, float]:
+    """Return how long the processors were idle since they started, and the time itself."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    return float(fields[3] + fields[4]), float(sum(fields))
+
+
+def idle_share(*, since: tuple[float, float]) -> float:
+    """Return for what part of the time the processors were idle, in percent."""
+    idle, time = idle_time()
+    return 100 * (idle - since[0]) / max(1.0, time - since[1])
+
+
+def broker_time(url: str) -> float:
+    """Return the seconds of processor time that a broker on this machine has used."""
+    if url.startswith("redis"):
+        import redis
+
+        with redis.Redis.from_url(url) as client:
+            used: Any = client.info("cpu")
+            return float(used["used_cpu_sys"] + used["used_cpu_user"])
+    erlang = [
+        int(comm.parent.name)
+        for comm in Path("/proc").glob("[0-9]*/comm")
+        if comm.read_text().strip() == "beam.smp"
+    ]
+    return sum(processor_times(erlang).values())
+
+
+def now() -> str:
+    """Return the date and the time."""
+    return f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def packages() -> str:

@@ -11,6 +11,7 @@ import time
 
 from celery import Celery
 
+from benchmarks import sampling
 from benchmarks.places import Place, Server
 
 place = Place.from_environment()
@@ -22,6 +23,8 @@ app.conf.update(
     result_expires=None,
     task_default_queue=place.queue,
 )
+
+sampling.connect()
 
 # Tasks that store no result add a line here, because nothing else tells that they ran.
 MARKS = os.environ.get("BENCHMARKS_MARKS", "")

@@ -168,7 +168,26 @@ def many(*, runs: int) -> Figures:
     return {}
 
 
+def load(*, function: str, runs: int, steps: int) -> Figures:
+    """A load whose cost is measured: tasks, or chains of them."""
+    if function:
+        raise ValueError(f"plain Celery has no {function!r}")
+
+    def send() -> None:
+        for _ in range(runs):
+            if steps == 1:
+                step.apply_async((0,))
+            else:
+                chain(step.s(0), *[step.s() for _ in range(steps - 1)]).apply_async()
+
+    _stored(send, results=runs * steps, what=f"{runs} times {steps} tasks")
+    return {}
+
+
 if __name__ == "__main__":
     clients.serve(
-        {function.__name__: function for function in (prepare, rest, w1, w2, w3, w4, w6, many)}
+        {
+            function.__name__: function
+            for function in (prepare, rest, w1, w2, w3, w4, w6, many, load)
+        }
     )

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks import clients, machine
+from benchmarks import clients, machine, sampling
 from benchmarks.clients import Figures
 from benchmarks.places import Place, Server, clear_broker
 
@@ -107,6 +107,8 @@ class Stack:
         self.server = server
         self.folder = folder
         self.processes: list[Process] = []
+        # Where its children leave samples, if that is asked for.
+        self.samples: Path | None = None
         self._client: Process | None = None
         self._has_database = False
 
@@ -123,7 +125,8 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """Return the variables of its processes."""
         marks = str(self.folder / f"{self.name}-marks.txt")
-        return {**self.place.environment(), "BENCHMARKS_MARKS": marks}
+        samples = {sampling.FOLDER: str(self.samples)} if self.samples else {}
+        return {**self.place.environment(), "BENCHMARKS_MARKS": marks, **samples}
 
     def start(self) -> None:
         """Make its database and start its processes."""
@@ -173,6 +176,15 @@ class Stack:
     def processor_time(self) -> float:
         """Return the seconds of processor time that the worker has used."""
         return sum(self.worker.processor_times().values())
+
+    def sessions(self) -> list[int]:
+        """Return the processes of PostgreSQL that work for it, or for everybody."""
+        with self.server.connect(os.environ.get("PGDATABASE", "postgres")) as connection:
+            found = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s OR datname IS NULL",
+                (self.place.database,),
+            )
+            return [pid for (pid,) in found.fetchall()]
 
     def dead_rows(self) -> int:
         """Return about how many dead rows its tables hold now."""

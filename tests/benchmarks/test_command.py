@@ -14,7 +14,7 @@ from django.conf import settings
 from benchmarks import __main__ as command
 from benchmarks import rows
 from benchmarks.places import Server
-from benchmarks.report import Report
+from benchmarks.report import TITLES, Report
 from tests import profiles
 from tests.repo.readme import ROOT
 
@@ -69,6 +69,38 @@ def test_tiny_sizes_of_everything_write_a_table(tmp_path: Path) -> None:
     assert _databases() <= before
 
 
+@pytest.mark.services
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(420)
+def test_profile_tells_the_costs_of_every_process_and_part(tmp_path: Path) -> None:
+    broker, variable = BROKERS[profiles.current().broker]
+    url = settings.CELERY_BROKER_URL if broker == "rabbitmq" else "redis://127.0.0.1:6379/14"
+    page = tmp_path / "page.md"
+    before = _databases()
+
+    done = _run(
+        *("--profile", "W1", "--broker", broker, "--pairs", "1", "--scale", "0.1"),
+        *("--write", str(page)),
+        env={variable: url},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "<!-- profile -->" in page.read_text()
+    costs = {
+        cells[0]: [float(cost) for cell in cells[1:] for cost in cell.split(" / ") if cell]
+        for line in done.stdout.splitlines()
+        if line.startswith("| ") and "---" not in line and "W1" not in line
+        for cells in [[cell.strip() for cell in line.split("|")[1:-1]]]
+    }
+    for process in ("children", "main process", "PostgreSQL", TITLES[broker], "client"):
+        assert len(costs[process]) == 5, process
+        assert any(cost > 0 for cost in costs[process]), process
+    for part in ("publish", "lease and load", "record the outcome", "store the result", "Celery"):
+        assert any(cost > 0 for cost in costs[part]), part
+    assert _databases() <= before
+
+
 def test_help_names_the_workloads(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(["--help"])
@@ -84,6 +116,7 @@ def test_help_names_the_workloads(capsys: pytest.CaptureFixture[str]) -> None:
         (["W9"], "unknown work W9; choose from W1"),
         (["--pairs", "0"], "--pairs must be at least 1, got 0"),
         (["--scale", "0"], "--scale must be above 0, got 0"),
+        (["--profile", "W3"], "unknown work W3; choose from W1, W2"),
     ],
 )
 def test_bad_arguments_are_named(
