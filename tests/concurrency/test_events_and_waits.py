@@ -25,6 +25,7 @@ from inngest_django.engine import (
 from inngest_django.models import Counter, Event, Job, Run
 from tests.concurrency.stage import BOTH_WAYS, Stage
 from tests.engine.support import Engine, assert_sound
+from tests.simulation import mistakes
 
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("way")]
 
@@ -76,6 +77,15 @@ def test_event_stamped_and_routed_in_one_transaction_is_lost(
             routing.route()
 
     assert not _route_while_the_wait_opens(engine, stage, waiting(), route)
+
+
+def test_event_whose_waits_are_scanned_before_its_place_is_committed_is_lost(
+    engine: Engine, stage: Stage, waiting: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = mistakes.named("scan waits before the event commits")
+    early.apply(monkeypatch, None)  # type: ignore[arg-type]
+
+    assert not _route_while_the_wait_opens(engine, stage, waiting(), routing.route)
 
 
 # Row 2: the floor of a wait is the largest seq that is committed.

@@ -27,6 +27,7 @@ from inngest_django.functions.triggers import TriggerEvent
 from inngest_django.models import Attempt, Event, Job, Run, Step, Wait, WaitKey
 from inngest_django.steps.groups import ParallelMode
 from tests.engine.support import Engine, assert_sound, steps_of
+from tests.simulation import mistakes
 
 TRIGGER = TriggerEvent(event="test/started")
 LEASE = dt.timedelta(seconds=25)
@@ -210,9 +211,8 @@ def test_a_step_that_kills_its_workers_ends_as_failed(
     assert 2 <= len(deaths) <= 5
 
 
-def test_function_code_that_kills_its_workers_fails_the_run(
-    engine: Engine, client: Inngest, dying: list[int]
-) -> None:
+def _let_code_kill_workers(engine: Engine, client: Inngest, dying: list[int]) -> tuple[Run, int]:
+    """Return a run whose code kills each of a dozen workers, and how many it did kill."""
     deaths = []
 
     @declare(client)
@@ -228,11 +228,28 @@ def test_function_code_that_kills_its_workers_fails_the_run(
             continue
         if not engine.run_of(event_id).is_live:
             break
+    return engine.run_of(event_id), len(deaths)
 
-    run = engine.run_of(event_id)
+
+def test_function_code_that_kills_its_workers_fails_the_run(
+    engine: Engine, client: Inngest, dying: list[int]
+) -> None:
+    run, deaths = _let_code_kill_workers(engine, client, dying)
+
     assert run.status == "failed"
     assert run.error["code"] == "worker_lost"
-    assert len(deaths) <= 6
+    assert deaths <= 6
+
+
+def test_function_code_that_kills_its_workers_kills_them_for_ever_without_a_bound(
+    engine: Engine, client: Inngest, dying: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbound = mistakes.named("do not bound how often an entry is lost")
+    unbound.apply(monkeypatch, None)  # type: ignore[arg-type]
+
+    run, deaths = _let_code_kill_workers(engine, client, dying)
+
+    assert (run.status, deaths) == ("running", 12)
 
 
 def test_a_cancel_while_a_body_runs_refuses_its_result(engine: Engine, client: Inngest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation import mistakes, runs
+from tests.simulation import mistakes, nodes, runs
 from tests.simulation.mistakes import Mistake
 from tests.simulation.stage import Stage
 
@@ -27,16 +27,17 @@ def test_mistake_is_caught(
     assert runs.one(stage, caught.seed).problems == []
 
 
-def test_mistakes_that_the_simulation_cannot_see_are_caught_elsewhere(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    "mistake", [one for one in mistakes.ALL if not one.within], ids=lambda one: one.name
+)
+def test_mistake_that_the_simulation_cannot_see_is_made_elsewhere(
+    mistake: Mistake, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By tests that force one interleaving inside a transaction, or one rule by itself."""
-    for mistake in mistakes.ALL:
-        if mistake.within:
-            continue
-        with capsys.disabled():
-            print(f"\n{mistakes.line(mistake, None)}")
-        assert mistakes.is_there(mistake.elsewhere)
+    """By a test that forces one sequence, or one interleaving inside a transaction."""
+    with capsys.disabled():
+        print(f"\n{mistakes.line(mistake, None)}")
+    assert nodes.is_collected(mistake.elsewhere, pytestconfig)
+    assert nodes.makes(mistake.elsewhere, mistake.name)
 
 
 @pytest.mark.parametrize(
