@@ -15,7 +15,7 @@ from django.db import transaction
 
 from inngest_django.engine import crash_points, transactions
 from inngest_django.states import RUN_TRANSITIONS, STEP_TRANSITIONS
-from tests.simulation import kinds, runs, seeds
+from tests.simulation import kinds, mistakes, runs, seeds
 from tests.simulation.audit import WAIT_TRANSITIONS
 from tests.simulation.ground import Ground
 from tests.simulation.stage import Stage
@@ -129,11 +129,15 @@ def test_worker_dies_before_and_after_every_statement(stage: Stage, part: int) -
         assert verdict.counts["deaths"]
 
 
-@pytest.mark.parametrize("seed", seeds.KNOWN)
-def test_known_seed(stage: Stage, seed: int) -> None:
-    verdict = runs.one(stage, seed)
+@pytest.mark.parametrize("known", seeds.KNOWN, ids=lambda one: f"{one.seed}-{one.mistake}")
+def test_known_seed_shows_its_mistake(stage: Stage, known: seeds.Known) -> None:
+    """Clean as the engine is, and a promise breaks with the mistake made."""
+    verdict = runs.one(stage, known.seed)
+    with mistakes.made(mistakes.named(known.mistake), stage):
+        broken = runs.one(stage, known.seed)
 
     assert not verdict.problems, runs.report(verdict)
+    assert broken.problems, f"seed {known.seed} does not show the mistake: find another one"
 
 
 def test_without_faults_the_programs_come_to_the_same_ends(stage: Stage) -> None:
