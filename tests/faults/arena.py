@@ -12,12 +12,12 @@ from typing import Any
 
 from django.conf import settings
 
-from inngest_django import Event, Function
+from inngest_django import Function
 from inngest_django.engine import cancellation, routing
 from inngest_django.models import Job, Run
 from inngest_django.states import RUN_LIVE
 from tests import ledger
-from tests.faults import audit, injection, load
+from tests.faults import audit, injection
 from tests.faults.drives import Drive, Report, Strike
 from tests.faults.recovery import metronome
 from tests.functional.support import describe
@@ -27,6 +27,8 @@ LEASE_TTL = 2.0
 TICK = 1.0
 # Lease, two ticks, and time in queues behind two processes on a busy machine.
 BOUND = LEASE_TTL + 2 * TICK + 10
+# Seconds that a worker takes to start; the promise begins when there is one again.
+START = 10.0
 PATIENCE = 60.0
 
 
@@ -34,16 +36,18 @@ class Arena:
     """Drives a worker with faults in it.
 
     Attributes:
-        folder: Where points are armed.
+        folder: Where points are armed, by a worker that has them.
         restarts: Workers that died and were started again, in this drive.
         under_way: The drive, for faults that send more of it.
     """
 
     under_way: Drive
 
-    def __init__(self, stack: ProcessStack) -> None:
+    def __init__(self, stack: ProcessStack, *, points: bool = False) -> None:
         self.stack = stack
         self.folder = Path(settings.VAR_DIR) / "faults"
+        self._hints = self.folder / "hints"
+        self._points = points
         self._env: dict[str, str] = {}
         self._inngest: dict[str, object] = {}
         self._options: dict[str, Any] = {}
@@ -57,15 +61,23 @@ class Arena:
         *,
         options: Sequence[str] = (),
         concurrency: int = 2,
+        points: bool | None = None,
         **inngest: object,
     ) -> Process:
         """Stop the worker, if there is one, and start one with this in its environment.
 
         Args:
             options: Of ``celery worker``.
+            points: Whether it acts at armed points; as the arena unless given. The engine's
+                statements are others then, sent one by one.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._env = {injection.FOLDER: str(self.folder), **(env or {})}
+        self._env = dict(env or {})
+        if self._points if points is None else points:
+            self._env[injection.FOLDER] = str(self.folder)
+        if injection.HINTS in self._env:
+            self._env[injection.HINTS_FILE] = str(self._hints)
+            self._hints.write_bytes(b"")
         self._inngest = {"LEASE_TTL": f"{LEASE_TTL:g}s", **inngest}
         self._options = {"options": options, "concurrency": concurrency}
         self.kill_worker()
@@ -93,6 +105,10 @@ class Arena:
         assert self.stack.worker
         return self.stack.worker
 
+    def hints(self, letter: bytes) -> int:
+        """Return how often a worker wrote this letter of ``injection`` about its hints."""
+        return self._hints.read_bytes().count(letter)
+
     def _continue_stopped(self) -> None:
         worker = self.stack.worker
         if worker is not None and worker.is_alive():
@@ -115,25 +131,16 @@ class Arena:
         for run in self.all_runs().filter(status__in=RUN_LIVE):
             cancellation.cancel(run.id, reason="left behind by a test")
 
-    # One run ---------------------------------------------------------------------------
+    # One run, beside the load ----------------------------------------------------------
 
     def start(self, function: Function[Any], **data: object) -> Run:
-        """Start one function and return its run when it exists."""
-        [event_id] = load.client.send_sync(
-            Event(name=str(function.triggers[0].event), data=data)  # type: ignore[union-attr]
-        )
-        return wait_until(
-            lambda: self._kept_alive(Run.objects.filter(event_id=event_id).first()),
-            what=f"run of {event_id}",
-        )
+        """Start one function in this drive and return its run when it exists."""
+        [run] = self.under_way.start(function, 1, **data)
+        return run
 
     def start_many(self, function: Function[Any], count: int, **data: object) -> list[Run]:
         """Start one function several times at once."""
-        name = str(function.triggers[0].event)  # type: ignore[union-attr]
-        ids = load.client.send_sync([Event(name=name, data=data) for _ in range(count)])
-        started = Run.objects.filter(event_id__in=ids).order_by("id")
-        wait_until(lambda: started.count() == count, what=f"{count} runs")
-        return list(started)
+        return self.under_way.start(function, count, **data)
 
     def begun(self, run: Run, name: str = "work") -> int:
         """Return the pid of the process that runs a body for the first time, once one does."""
@@ -143,21 +150,6 @@ class Arena:
             explain=lambda: describe(run),
         )
         return found[0].pid
-
-    def ended(self, run: Run, *, timeout: float = PATIENCE, supervised: bool = True) -> Run:
-        """Return a run when it has ended; meanwhile the worker is kept alive."""
-
-        def over() -> Run | None:
-            if supervised:
-                self.ensure_worker()
-            run.refresh_from_db()
-            return None if run.is_live else run
-
-        return wait_until(over, timeout, what="end of the run", explain=lambda: describe(run))
-
-    def _kept_alive(self, answer: Run | None) -> Run | None:
-        self.ensure_worker()
-        return answer
 
     # The mixed load --------------------------------------------------------------------
 
@@ -169,6 +161,7 @@ class Arena:
         meanwhile: Callable[[], None] = lambda: None,
         strikes: Sequence[Strike] = (),
         bound: float = BOUND,
+        count: Callable[[], int] = lambda: 0,
     ) -> Report:
         """Send the mixed load, wait for all that follows from it, and check every promise.
 
@@ -176,14 +169,18 @@ class Arena:
             sets: How many of each function.
             meanwhile: Called again and again until all have ended.
             strikes: Faults; the load goes on until all have struck.
-            bound: Seconds within which work must move after each of them.
+            bound: Seconds within which work must move after each fault, those that strike at
+                a point and those that are counted, too.
+            count: Returns how many faults that are no strikes struck since the drive began.
 
         Raises:
             AssertionError: A promise was broken, or something did not end; says which.
         """
         self.restarts = 0
-        with metronome() if strikes else contextlib.nullcontext() as probe:
-            self.under_way = Drive(self, sets=sets, strikes=strikes, bound=bound, probe=probe)
+        with metronome() as probe:
+            self.under_way = Drive(
+                self, sets=sets, strikes=strikes, bound=bound, probe=probe, count=count
+            )
             return self.under_way.finish(timeout, meanwhile)
 
     @staticmethod
@@ -198,13 +195,14 @@ def job_of(run: Run) -> Job:
 
 
 @contextlib.contextmanager
-def running(stack: ProcessStack, *, heal: bool = True) -> Iterator[Arena]:
-    """Give an arena whose worker has short leases and listens for armed points.
+def running(stack: ProcessStack, *, heal: bool = True, points: bool = False) -> Iterator[Arena]:
+    """Give an arena whose worker has short leases.
 
     Args:
+        points: Whether it listens for armed points.
         heal: Whether the ordinary worker and beat are wanted here afterwards.
     """
-    arena = Arena(stack)
+    arena = Arena(stack, points=points)
     shutil.rmtree(arena.folder, ignore_errors=True)
     audit.install()
     arena.start_worker()

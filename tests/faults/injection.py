@@ -9,7 +9,7 @@ in its environment it does nothing.
   test has done what it wants to do at that moment.
 * ``INNGEST_TEST_HINTS`` is ``drop`` (what the engine publishes after its commits vanishes,
   the tick's own hints do not), ``triple``, or ``late`` (each hint ten times, out of order,
-  each up to three seconds late).
+  each up to three seconds late). ``INNGEST_TEST_HINTS_FILE`` gets a letter for each.
 * ``INNGEST_TEST_SKEW`` is by how many seconds this host's clock is wrong.
 * ``INNGEST_TEST_MISTAKE`` takes a rule out of the engine, to show that the checker notices:
   ``lease`` (jobs are taken whoever holds them) or ``enter`` (no entry follows a step).
@@ -27,12 +27,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from inngest_django.dispatch import publisher
 from inngest_django.engine import crash_points, hints, hot_path, pieces
 from inngest_django.engine.hints import JobHint, Publisher
 from inngest_django.engine.hot_path import leasing
 
 FOLDER = "INNGEST_TEST_FAULTS"
 HINTS = "INNGEST_TEST_HINTS"
+HINTS_FILE = "INNGEST_TEST_HINTS_FILE"
+# Letters of that file: a hint that was given, one that was lost, a message late by so much.
+GIVEN, LOST, DELIVERED = b"g", b"l", b"d"
 MISTAKE = "INNGEST_TEST_MISTAKE"
 SKEW = "INNGEST_TEST_SKEW"
 
@@ -63,10 +67,11 @@ def let_go(folder: Path, point: str) -> None:
 
 
 def disarm(folder: Path) -> list[str]:
-    """Take back what nobody has reached; returns the points."""
+    """Take back what nobody has reached, and forget who was hit; returns the points left."""
     left = sorted(folder.glob("armed.*"))
-    for path in [*left, *folder.glob("pass.*"), *folder.glob("hold.*"), *folder.glob("held.*")]:
-        path.unlink(missing_ok=True)
+    for kind in ("armed", "pass", "hold", "held", "hit"):
+        for path in folder.glob(f"{kind}.*"):
+            path.unlink(missing_ok=True)
     return [path.name.removeprefix("armed.") for path in left]
 
 
@@ -81,6 +86,16 @@ def hits(folder: Path) -> dict[str, tuple[int, float]]:
     return found
 
 
+def _write(letters: bytes) -> None:
+    with open(os.environ[HINTS_FILE], "ab", buffering=0) as file:
+        file.write(letters)
+
+
+def _published(found: Sequence[JobHint]) -> list[JobHint]:
+    # Later ones are the tick's.
+    return [hint for hint in found if hint.delay <= publisher.LONGEST_DELAY]
+
+
 class _Tripling:
     """A broker that delivers each message three times."""
 
@@ -88,7 +103,10 @@ class _Tripling:
         self._inner = inner
 
     def execute(self, found: Sequence[JobHint]) -> bool:
-        return self._inner.execute([hint for hint in found for _ in range(3)])
+        was_sent = self._inner.execute([hint for hint in found for _ in range(3)])
+        if was_sent:
+            _write(GIVEN * len(_published(found)))
+        return was_sent
 
     def route(self) -> bool:
         self._inner.route()
@@ -109,9 +127,15 @@ class _Late:
         self._inner = inner
 
     def execute(self, found: Sequence[JobHint]) -> bool:
-        for hint in [hint for hint in found for _ in range(10)]:
-            self._later(self._inner.execute, [hint])
+        hurried = _published(found)
+        _write(GIVEN * len(hurried))
+        for hint in [hint for hint in hurried for _ in range(10)]:
+            self._later(self._execute_late, [hint])
         return True
+
+    def _execute_late(self, found: Sequence[JobHint]) -> None:
+        if self._inner.execute(found):
+            _write(DELIVERED)
 
     def route(self) -> bool:
         for _ in range(10):
@@ -125,7 +149,7 @@ class _Late:
         return self._inner.waiting(queue)
 
     @staticmethod
-    def _later(publish: Callable[..., bool], *arguments: object) -> None:
+    def _later(publish: Callable[..., object], *arguments: object) -> None:
         timer = threading.Timer(random.uniform(0, 3), publish, arguments)
         timer.daemon = True
         timer.start()
@@ -178,8 +202,8 @@ def _install() -> None:
         _act_at_named_points(Path(os.environ[FOLDER]))
     mode = os.environ.get(HINTS)
     if mode == "drop":
-        hints._publish = lambda found: None
-        hints._route = lambda: None
+        hints._publish = lambda found: _write(LOST * len(found))
+        hints._route = lambda: _write(LOST)
     elif mode in _BROKERS:
         hints.install(_BROKERS[mode](hints.install(hints._Nobody())))
     if os.environ.get(SKEW):

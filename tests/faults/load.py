@@ -160,7 +160,7 @@ async def child(ctx: Context) -> int:
 @client.create_function(fn_id="parent", trigger=TriggerEvent(event="faults/parent"))
 async def parent(ctx: Context) -> int:
     squared = await ctx.step.invoke("call", function=child, data={"number": 7})
-    await ctx.step.send_event("announce", Event(name="faults/announced"))
+    await ctx.step.send_event("announce", Event(name="faults/announced", data={"run": ctx.run_id}))
     return int(await ctx.step.run("keep", perform, ctx.run_id, "keep", ctx.event.data, squared + 1))
 
 
@@ -289,6 +289,9 @@ STEPS: dict[str, dict[str, tuple[str, int]]] = {
     },
     "faults-failing": {"never": ("failed", 2), "noticed": ("completed", 1)},
     "faults-failing-failure": {"mourn": ("completed", 1)},
+    "faults-single": {"work": ("completed", 1), "after": ("completed", 1)},
+    "faults-stubborn": {"work": ("completed", 1)},
+    "faults-writer": {"work": ("completed", 1), "after": ("completed", 1)},
 }
 EFFECTS: dict[str, tuple[str, ...]] = {
     "faults-sequence": ("write", "write again"),

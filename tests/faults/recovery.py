@@ -122,8 +122,12 @@ class Held:
         return len(self.jobs) + len(self.events)
 
 
-def cleared() -> Held:
-    """Note what is held now, when a fault has just cleared."""
+def cleared(since: float | None = None) -> Held:
+    """Note what is held now, when a fault has just cleared.
+
+    Args:
+        since: When it cleared, by the host's clock; now unless given.
+    """
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         at = float(cursor.fetchone()[0])
@@ -134,7 +138,7 @@ def cleared() -> Held:
         jobs = tuple(row[0] for row in cursor.fetchall())
         cursor.execute("SELECT id FROM inngest_event WHERE routed_at IS NULL")
         events = tuple(row[0] for row in cursor.fetchall())
-    return Held(at, jobs, events)
+    return Held(at if since is None else since, jobs, events)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

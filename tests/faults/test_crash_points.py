@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import random
 import re
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import inngest_django
 from inngest_django.engine import crash_points
-from tests.faults import injection, verdicts
+from tests.faults import arena as arenas
+from tests.faults import injection
 from tests.faults.arena import Arena
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
+from tests.processes import ProcessStack
 
-# The load's own time, which a recovery is part of.
-CLEAN = 8.0
+
+@pytest.fixture(scope="module")
+def shared_arena(stack: ProcessStack) -> Iterator[Arena]:
+    """As that of conftest.py, with a worker that acts at armed points."""
+    with arenas.running(stack, points=True) as opened:
+        yield opened
 
 
 def test_every_named_point_is_in_the_code_and_the_other_way_round() -> None:
@@ -47,11 +53,10 @@ def test_a_worker_killed_at_a_point_changes_no_result(arena: Arena, point: str) 
 
     report = arena.drive()
 
-    hits = injection.hits(arena.folder)
-    assert point in hits, "nobody reached it"
-    recovery = time.time() - hits[point][1]
-    verdicts.note(faults=1, recoveries=[recovery])
-    print(f"killed at {point}: all ended {recovery:.1f} s later, {report}")
+    print(f"killed at {point}: {report}")
+    assert report.hits == (point,), "nobody reached it"
+    # What it held moved within the bound, or the drive had failed.
+    assert [each.held > 0 for each in report.recoveries] == [True]
 
 
 @pytest.mark.faults
@@ -62,15 +67,13 @@ def test_a_worker_killed_at_a_point_later_changes_no_result(
     arena: Arena, point: str, passed: int
 ) -> None:
     """Another kind of outcome, timer or batch stands there than the first time."""
-    hits = injection.hits(arena.folder)
     injection.arm(arena.folder, point, after=passed)
 
     report = arena.drive(sets=2)
 
-    was_hit = injection.hits(arena.folder) != hits
-    print(f"killed at {point} after {passed}: {was_hit}, {report}")
+    print(f"killed at {point} after {passed}: {report}")
     # A tick or a batch may not come so often in one load.
-    assert was_hit or passed > 2 or point.startswith(("tick.", "route.", "stamp."))
+    assert report.hits == (point,) or passed > 2 or point.startswith(("tick.", "route.", "stamp."))
 
 
 @pytest.mark.faults
@@ -91,4 +94,4 @@ def test_workers_killed_again_and_again_change_no_result(arena: Arena, seed: int
     report = arena.drive(sets=6, timeout=200, meanwhile=break_something)
 
     print(f"seed {seed}: {kills} kills, {report}")
-    assert kills >= 10
+    assert kills - 1 <= len(report.hits) >= 10
