@@ -88,6 +88,7 @@ def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
         "schedules": sum(part["schedules"] for part in parts),
         "failed": sorted(seed for part in parts for seed in part["failed"]),
         "points": sorted({point for part in parts for point in part["points"]}),
+        "shapes": sorted({tuple(edge) for part in parts for edge in part["shapes"]}),
         "transitions": sorted({tuple(t) for part in parts for t in part["transitions"]}, key=str),
         "counts": dict(counts),
         "seconds": max(part["seconds"] for part in parts),
@@ -105,11 +106,12 @@ def _prepare() -> None:
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
     _prepare()
-    from tests.simulation import runs, stage
+    from tests.simulation import runs, shapes, stage
 
     began, said, cpu_began = time.monotonic(), time.monotonic(), time.process_time()
     failed: list[int] = []
     points: set[str] = set()
+    seen: set[shapes.Edge] = set()
     transitions: set[tuple[Any, ...]] = set()
     counts: collections.Counter[str] = collections.Counter()
     number = 0
@@ -117,6 +119,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         for number, seed in enumerate(range(options.seed, options.seed + options.schedules), 1):
             verdict = runs.one(opened, seed)
             points |= verdict.points
+            seen |= shapes.shapes(verdict.seen)
             transitions |= set(verdict.transitions)
             counts += verdict.counts
             if options.trace or verdict.problems:
@@ -132,6 +135,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         "schedules": number,
         "failed": failed,
         "points": sorted(points),
+        "shapes": sorted(seen),
         "transitions": sorted(transitions, key=str),
         "counts": counts,
         "seconds": time.monotonic() - began,

@@ -9,6 +9,7 @@ from django.db import OperationalError
 
 from tests.simulation import kinds
 from tests.simulation.script import short
+from tests.simulation.shapes import Edge
 from tests.simulation.workers import Died, Task
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ class Ground:
 
     Attributes:
         edges: Of statements, passed by all workers until the late ones have woken up.
+        seen: Edges of the whole schedule, each once.
+        struck: The edge at which a worker was struck.
         points: Named points at which a worker died.
 
     Args:
         aim: A named point at which a worker dies, as soon as one comes by.
-        strike: The edge at which one dies.
+        strike: The number of the edge at which one dies.
     """
 
     def __init__(self, schedule: Schedule, rng: random.Random, *, aim: str, strike: int) -> None:
@@ -33,7 +36,9 @@ class Ground:
         self._rng = rng
         self._aim = aim
         self._strike = strike
-        self.edges = 0
+        self.edges: list[Edge] = []
+        self.seen: set[Edge] = set()
+        self.struck: Edge | None = None
         self.points: set[str] = set()
         # Of its own, so that schedules without it stay as they are.
         self._server_rng = random.Random(schedule.seed ^ 0xD15C)
@@ -133,9 +138,11 @@ class Ground:
 
     def _boundary(self, task: Task, at: str, edge: str) -> None:
         is_point = edge == "at a named point"
+        self.seen.add((edge, at))
         if not self._schedule.is_late:
-            self.edges += 1
-            if self.edges == self._strike:
+            self.edges.append((edge, at))
+            if len(self.edges) == self._strike:
+                self.struck = (edge, at)
                 task.fuse, task.fuse_kind = 1, "death"
         if task.fuse <= 0:
             return

@@ -32,6 +32,7 @@ from tests.simulation.ground import Ground
 from tests.simulation.judging import Judge
 from tests.simulation.programs import Player
 from tests.simulation.script import Root, Script, Sending, short
+from tests.simulation.shapes import Edge
 from tests.simulation.stage import Message, Stage
 from tests.simulation.workers import Died, Process, Task
 
@@ -57,7 +58,9 @@ class Verdict:
     transitions: collections.Counter[tuple[str, str | None, str]]
     points: set[str]
     counts: collections.Counter[str]
-    edges: int
+    edges: list[Edge]
+    seen: set[Edge]
+    struck: Edge | None
 
     @property
     def digest(self) -> str:
@@ -164,6 +167,8 @@ class Schedule:
             self.ground.points,
             self.counts,
             self.ground.edges,
+            self.ground.seen,
+            self.ground.struck,
         )
 
     def _chaos(self) -> None:
