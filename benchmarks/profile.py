@@ -160,6 +160,7 @@ def head(command: str, options: argparse.Namespace) -> str:
             f" load averages {machine.load()}, on {machine.processor()}.",
             "Milliseconds of processor time for each run, step or task, with `apply_async` /"
             f" with `FAST_PUBLISH`; medians of {options.pairs} measurements of {round(1000 * options.scale):,} each.",
+            "On a machine that others use each of them takes more: compare columns, not days.",
             "PostgreSQL is the sessions of a side and what the server does for all, such as the"
             " writer of its log; the client sends, and looks for the end.",
             "The parts of a child are samples of its stack, every few milliseconds of its"
