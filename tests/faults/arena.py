@@ -72,7 +72,8 @@ class Arena:
                 statements are others then, sent one by one.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._env = dict(env or {})
+        # With DEBUG Django logs queries, and the engine prepares no statements.
+        self._env = {"DEBUG": "0", **(env or {})}
         if self._points if points is None else points:
             self._env[injection.FOLDER] = str(self.folder)
         if injection.HINTS in self._env:

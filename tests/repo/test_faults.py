@@ -10,7 +10,7 @@ from tests.repo.readme import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "faults.md"
 # Rows that every change must pass.
-ALWAYS = {*range(1, 8), 9, *range(13, 21)}
+ALWAYS = {*range(1, 8), 9, *range(13, 21), 22, 24, 25, 30}
 
 
 def _marked() -> dict[int, dict[str, bool]]:
@@ -35,9 +35,34 @@ def _marked() -> dict[int, dict[str, bool]]:
 
 
 def _told() -> dict[int, tuple[str, set[str]]]:
-    """Return by row when the page says that it runs, and in which files."""
-    lines = re.findall(r"^\| (\d+) \| .* \| (.*) \| (`.*`) \|$", PAGE.read_text(), re.MULTILINE)
-    return {int(row): (when, set(re.findall(r"`(\S+?)`", files))) for row, when, files in lines}
+    """Return by row when the page says that it runs, and in which files of ``tests/faults``."""
+    lines = re.findall(r"^\| (\d+) \| .* \| (.*) \| (`test.*`) \|$", PAGE.read_text(), re.MULTILINE)
+    return {
+        int(row): (when, set(re.findall(r"`(\S+?)`", files)))
+        for row, when, files in lines
+        if "::" not in files
+    }
+
+
+def _told_elsewhere() -> dict[int, tuple[str, list[str]]]:
+    """Return by row when the page says that it runs, and in which tests of other folders."""
+    lines = re.findall(r"^\| (\d+) \| .* \| (.*) \| (`.*::.*`) \|$", PAGE.read_text(), re.MULTILINE)
+    return {int(row): (when, re.findall(r"`(\S+?)`", tests)) for row, when, tests in lines}
+
+
+def _runs_always(test: str) -> bool:
+    """Return whether a test, named as pytest does, runs with every change.
+
+    Raises:
+        AssertionError: There is none of that name.
+    """
+    path, _, name = test.partition("::")
+    tree = ast.parse((ROOT / path).read_text())
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    assert found, f"{PAGE.name} names {test}, which is not there"
+    marks = [ast.unparse(each) for each in found[0].decorator_list]
+    marks += [ast.unparse(node) for node in tree.body if isinstance(node, ast.Assign)]
+    return not any(re.search(r"^pytest\.mark\.slow|^pytestmark = .*slow", mark) for mark in marks)
 
 
 def test_every_row_on_the_page_has_the_tests_that_it_names() -> None:
@@ -56,5 +81,15 @@ def test_rows_run_when_the_page_says() -> None:
 
 def test_the_rows_that_every_change_must_pass_are_there() -> None:
     always = {row for row, files in _marked().items() if not all(files.values())}
+    always |= {row for row, (when, _) in _told_elsewhere().items() if when == "always"}
 
     assert always >= ALWAYS
+
+
+def test_rows_that_are_shown_elsewhere_have_the_tests_that_the_page_names() -> None:
+    told = _told_elsewhere()
+
+    assert told
+    for row, (when, tests) in told.items():
+        found = {_runs_always(test) for test in tests}
+        assert when == ("always" if True in found else "by command"), row
