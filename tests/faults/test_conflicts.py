@@ -17,9 +17,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from inngest_django.engine import transactions
-from tests.faults import verdicts
 from tests.faults.arena import Arena
-from tests.faults.drives import Strike
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
 
 pytestmark = pytest.mark.faults
@@ -59,12 +57,14 @@ def refusing(arena: Arena) -> Iterator[None]:
 
 @pytest.mark.matrix(9, "every ninth statement on jobs is a deadlock's victim")
 def test_deadlocks_are_tried_again(arena: Arena, refusing: None) -> None:
-    report = arena.drive(sets=2)
+    def victims() -> int:
+        [(statements,)] = _sql("SELECT last_value FROM fault_nth")
+        return statements // 9
 
-    [(statements,)] = _sql("SELECT last_value FROM fault_nth")
-    verdicts.note(faults=statements // 9)
-    print(f"{statements // 9} deadlocks: {report}")
-    assert statements // 9 > 10
+    report = arena.drive(sets=2, count=victims)
+
+    print(f"deadlocks: {report}")
+    assert report.faults > 10
 
 
 # Seconds between two rounds of an opponent. It needs no gap, but no engine outlasts one that
@@ -153,13 +153,11 @@ def test_the_victims_of_real_deadlocks_try_again(arena: Arena) -> None:
     arena.start_worker({"PGOPTIONS": "-c deadlock_timeout=50ms"}, concurrency=4)
 
     with opponents() as sessions:
-        report = arena.drive(sets=6, strikes=[Strike(60, lambda: None)])
+        report = arena.drive(sets=6, count=lambda: _tried_again(arena)["40P01"])
 
-    victims = _tried_again(arena)["40P01"]
-    verdicts.note(faults=victims)
-    print(f"{victims} deadlocks, {[(s.rounds, s.faults) for s in sessions]}: {report}")
+    print(f"deadlocks, {[(s.rounds, s.faults) for s in sessions]}: {report}")
     # How many there are depends on how long a load takes.
-    assert victims >= 3
+    assert report.faults >= 3
     assert report.restarts == 0
 
 
@@ -168,10 +166,8 @@ def test_serialization_failures_are_tried_again(arena: Arena) -> None:
     """Every transaction of the worker is SERIALIZABLE, which it does not ask for itself."""
     arena.start_worker({"PGOPTIONS": "-c default_transaction_isolation=serializable"})
 
-    report = arena.drive(sets=6)
+    report = arena.drive(sets=6, count=lambda: _tried_again(arena)["40001"])
 
-    victims = _tried_again(arena)["40001"]
-    verdicts.note(faults=victims)
-    print(f"{victims} transactions tried again: {report}")
+    print(f"transactions tried again: {report}")
     # How many there are depends on how long a load takes.
-    assert victims >= 3
+    assert report.faults >= 3

@@ -55,8 +55,6 @@ def test_a_worker_killed_at_a_point_changes_no_result(arena: Arena, point: str) 
 
     print(f"killed at {point}: {report}")
     assert report.hits == (point,), "nobody reached it"
-    # What it held moved within the bound, or the drive had failed.
-    assert [each.held > 0 for each in report.recoveries] == [True]
 
 
 @pytest.mark.faults
