@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
+import time
+
+import kombu
 import pytest
 from celery import current_app
 from django.conf import settings
 
 from inngest_django.engine import hints
+from inngest_django.testing.proxy import Proxy
 from tests.faults import injection
 from tests.faults.arena import Arena
 from tests.faults.drives import Strike
 from tests.faults.load import *  # noqa: F403 - a worker finds functions in test modules
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.faults
+
+LATE = 2.0  # Seconds.
 
 
 @pytest.mark.matrix(18, "every message lost")
@@ -23,11 +33,11 @@ def test_every_hint_lost_the_tick_does_all_of_it(
     monkeypatch.setattr(hints, "_route", lambda: None)
     arena.start_worker({injection.HINTS: "drop"})
 
-    report = arena.drive(timeout=90)
+    report = arena.drive(timeout=90, count=lambda: arena.hints(injection.LOST))
 
     print(f"every hint lost: {report}")
-    # Had the hints not been lost, it would have been over by then.
-    assert report.took > 6
+    # One for each result at least, as the load has it.
+    assert report.faults > len(report.runs)
     assert report.extra_calls == 0
 
 
@@ -35,34 +45,88 @@ def test_every_hint_lost_the_tick_does_all_of_it(
 def test_every_hint_delivered_three_times_calls_no_body_twice(arena: Arena) -> None:
     arena.start_worker({injection.HINTS: "triple"})
 
-    report = arena.drive(sets=2)
+    report = arena.drive(sets=2, count=lambda: arena.hints(injection.GIVEN))
 
     print(f"every hint three times: {report}")
+    assert report.faults > len(report.runs)
+    wait_until(
+        lambda: _received(arena) >= 3 * arena.hints(injection.GIVEN), what="three of each hint"
+    )
     assert report.extra_calls == 0
 
 
 @pytest.mark.matrix(18, "messages three times while workers die")
-def test_hints_lost_and_tripled_while_workers_die(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arena.start_worker({injection.HINTS: "triple"})
-    for point in ("lease.taken", "outcome.committed", "timer.written", "route.start_written"):
+def test_hints_tripled_while_workers_die(arena: Arena) -> None:
+    arena.start_worker({injection.HINTS: "triple"}, points=True)
+    points = ("lease.taken", "outcome.committed", "timer.written", "route.start_written")
+    for point in points:
         injection.arm(arena.folder, point)
 
     report = arena.drive(sets=2)
 
     print(f"every hint three times, four kills: {report}")
-    assert len(injection.disarm(arena.folder)) == 0
+    assert sorted(report.hits) == sorted(points)
+    assert arena.hints(injection.GIVEN) > len(report.runs)
 
 
 @pytest.mark.matrix(18, "every message ten times, late and out of order")
 def test_every_hint_ten_times_and_late_calls_no_body_twice(arena: Arena) -> None:
     arena.start_worker({injection.HINTS: "late"})
 
-    report = arena.drive(timeout=120)
+    report = arena.drive(timeout=120, count=lambda: arena.hints(injection.DELIVERED))
 
     print(f"every hint ten times, late: {report}")
+    assert report.faults > len(report.runs)
+    # The last of them are on their way when the load has ended.
+    wait_until(
+        lambda: arena.hints(injection.DELIVERED) == 10 * arena.hints(injection.GIVEN),
+        what="ten of each hint",
+    )
+    wait_until(lambda: _received(arena) >= arena.hints(injection.DELIVERED), what="receipt")
     assert report.extra_calls == 0
+
+
+@pytest.mark.matrix(18, "every message seconds late")
+@pytest.mark.timeout(240)
+def test_every_message_seconds_late_calls_no_body_twice(arena: Arena) -> None:
+    """What the broker gives the worker lies two seconds on its way."""
+    known = kombu.Connection(settings.CELERY_BROKER_URL)
+    place = known.info()
+    with Proxy(place["hostname"], int(place["port"])) as proxy:
+        late = known.clone(hostname=proxy.host, port=proxy.port).as_uri(include_password=True)
+        # Publishers alone go past it: to them one that answers so late is one that is away.
+        reading = {"CELERY_BROKER_READ_URL": late}
+        arena.start_worker({"INNGEST_TEST_CELERY": json.dumps(reading)})
+        before = proxy.counts.bytes_to_client
+        strikes = [
+            Strike(0, lambda: proxy.delay(to_client=LATE)),
+            *(Strike(after, faults=0) for after in (10, 25)),
+        ]
+        report = arena.drive(timeout=90, strikes=strikes)
+        carried = proxy.counts.bytes_to_client - before
+        took = _seconds_to_answer(proxy)
+        arena.kill_worker()
+
+    print(f"every message {LATE:g} s late: {report}, {carried} bytes")
+    assert took >= LATE
+    # Such a message is hundreds of bytes long.
+    assert carried > 100 * len(report.runs)
+    assert report.extra_calls == 0
+
+
+def _seconds_to_answer(proxy: Proxy) -> float:
+    """Return how long the broker's first answer takes, through what is before it."""
+    started = time.monotonic()
+    with socket.create_connection((proxy.host, proxy.port), timeout=30) as connection:
+        is_redis = settings.PROFILE.broker == "redis"
+        connection.sendall(b"PING\r\n" if is_redis else b"AMQP\x00\x00\x09\x01")
+        assert connection.recv(1)
+    return time.monotonic() - started
+
+
+def _received(arena: Arena) -> int:
+    """Return how many messages about jobs this worker was given."""
+    return len(re.findall(r"Task inngest\.execute\[\S+\] received", arena.worker.output()))
 
 
 @pytest.mark.matrix(19, "poisoned, unknown and old messages")
