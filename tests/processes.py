@@ -233,6 +233,8 @@ class ProcessStack:
             "INNGEST_TEST_DATABASE": str(connections["default"].settings_dict["NAME"]),
             "INNGEST_TEST_OVERRIDES": json.dumps(inngest or {}),
             "PYTHONUNBUFFERED": "1",
+            # With DEBUG Django logs queries, and the engine prepares no statements.
+            "DEBUG": "0",
             **self.extra_environment,
         }
 

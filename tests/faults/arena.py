@@ -72,8 +72,7 @@ class Arena:
                 statements are others then, sent one by one.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        # With DEBUG Django logs queries, and the engine prepares no statements.
-        self._env = {"DEBUG": "0", **(env or {})}
+        self._env = dict(env or {})
         if self._points if points is None else points:
             self._env[injection.FOLDER] = str(self.folder)
         if injection.HINTS in self._env:
