@@ -89,6 +89,7 @@ def test_every_hint_ten_times_and_late_calls_no_body_twice(arena: Arena) -> None
 
 
 @pytest.mark.matrix(18, "every message seconds late")
+@pytest.mark.rabbitmq  # Redis hands out one message for each question: late, it is a slow broker.
 @pytest.mark.timeout(240)
 def test_every_message_seconds_late_calls_no_body_twice(arena: Arena) -> None:
     """What the broker gives the worker lies two seconds on its way."""
@@ -129,8 +130,7 @@ def _seconds_to_answer(proxy: Proxy) -> float:
     """Return how long the broker's first answer takes, through what is before it."""
     started = time.monotonic()
     with socket.create_connection((proxy.host, proxy.port), timeout=30) as connection:
-        is_redis = settings.PROFILE.broker == "redis"
-        connection.sendall(b"PING\r\n" if is_redis else b"AMQP\x00\x00\x09\x01")
+        connection.sendall(b"AMQP\x00\x00\x09\x01")
         assert connection.recv(1)
     return time.monotonic() - started
 
