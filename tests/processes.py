@@ -71,12 +71,16 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_until(
-            lambda: ready in self.output() or self._popen.poll() is not None,
-            60,
-            what=f"readiness of {name}",
-            explain=self.output,
-        )
+        try:
+            wait_until(
+                lambda: ready in self.output() or self._popen.poll() is not None,
+                60,
+                what=f"readiness of {name}",
+                explain=self.output,
+            )
+        except BaseException:
+            self.kill()  # Nobody else knows of it.
+            raise
         if not self.is_alive():
             raise AssertionError(f"{name} ended at once:\n{self.output()}")
 
