@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from tests.concurrency import stage as stages
 from tests.engine.conftest import client, engine
 from tests.engine.support import Engine
 
-__all__ = ["client", "declare", "engine", "stage", "waiting", "way"]
+__all__ = ["client", "declare", "engine", "planned", "stage", "waiting", "way"]
 
 
 @pytest.fixture
@@ -55,6 +55,26 @@ def declare(client: Inngest, engine: Any) -> Any:
         return decorate
 
     return declare
+
+
+@pytest.fixture
+def planned(engine: Engine, declare: Any) -> Callable[..., Run]:
+    """Return a run whose group of bodies is planned; each returns its own name."""
+
+    def begin(names: Iterable[str] = ("left", "right"), **options: Any) -> Run:
+        @declare()
+        def fan(ctx):
+            return ctx.group.parallel(
+                tuple(lambda name=name: ctx.step.run(name, lambda: name) for name in names),
+                **options,
+            )
+
+        event_id = engine.send("test/started")
+        engine.step()
+        engine.step()
+        return engine.run_of(event_id)
+
+    return begin
 
 
 @pytest.fixture

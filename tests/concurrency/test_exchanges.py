@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -10,32 +10,19 @@ from inngest_django.engine import cancellation, executor, hot_path, transactions
 from inngest_django.models import Job, Run, Step
 from inngest_django.steps.groups import ParallelMode
 from tests.concurrency.stage import Stage
+from tests.concurrency.test_joins import jobs_of
 from tests.engine.support import Engine, assert_sound
 
 pytestmark = pytest.mark.postgres
 
 
-def _at_branches(engine: Engine, declare: Any, mode: ParallelMode) -> tuple[Run, dict[str, int]]:
-    @declare()
-    def fan(ctx):
-        return ctx.group.parallel(
-            tuple(lambda n=n: ctx.step.run(n, lambda: n) for n in ("left", "right")),
-            parallel_mode=mode,
-        )
-
-    event_id = engine.send("test/started")
-    engine.step()
-    engine.step()
-    run = engine.run_of(event_id)
-    return run, {job.step.name: job.pk for job in Job.objects.filter(run=run, kind="step")}
-
-
 @pytest.mark.parametrize("mode", list(ParallelMode))
 def test_two_last_branches_that_both_wait_for_the_lock_leave_one_entry(
-    engine: Engine, stage: Stage, declare: Any, mode: ParallelMode
+    engine: Engine, stage: Stage, planned: Callable[..., Run], mode: ParallelMode
 ) -> None:
     assert hot_path.can_exchange()
-    run, jobs = _at_branches(engine, declare, mode)
+    run = planned(parallel_mode=mode)
+    jobs = jobs_of(run)
 
     with transactions.write() as cursor:
         hot_path.lock_run(cursor, run.id)
@@ -56,9 +43,10 @@ def test_two_last_branches_that_both_wait_for_the_lock_leave_one_entry(
 
 
 def test_a_cancel_that_holds_the_lock_is_seen_by_the_message_that_waits(
-    engine: Engine, stage: Stage, declare: Any
+    engine: Engine, stage: Stage, planned: Callable[..., Run]
 ) -> None:
-    run, jobs = _at_branches(engine, declare, ParallelMode.WAIT)
+    run = planned()
+    jobs = jobs_of(run)
 
     cancel = stage.actor(lambda: cancellation.cancel(run.id), "cancel")
     cancel.stop_after("UPDATE .inngest_run. SET .status.").start().paused()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,17 +28,7 @@ def jobs_of(run: Run) -> dict[str, int]:
 # Row 11: the run's lock is a statement of its own; what it decides comes in later ones.
 
 
-def _join(engine: Engine, stage: Stage, declare: Any) -> Run:
-    @declare()
-    def fan(ctx):
-        return ctx.group.parallel(
-            tuple(lambda n=n: ctx.step.run(n, lambda: n) for n in ("left", "right"))
-        )
-
-    event_id = engine.send("test/started")
-    engine.step()
-    engine.step()
-    run = engine.run_of(event_id)
+def _join(engine: Engine, stage: Stage, run: Run) -> Run:
     jobs = jobs_of(run)
     left = stage.actor(lambda: executor.execute(jobs["left"]), "left").stop_at("outcome.written")
     left.start().paused()
@@ -48,8 +39,10 @@ def _join(engine: Engine, stage: Stage, declare: Any) -> Run:
     return run
 
 
-def test_two_last_branches_leave_one_entry(engine: Engine, stage: Stage, declare: Any) -> None:
-    run = _join(engine, stage, declare)
+def test_two_last_branches_leave_one_entry(
+    engine: Engine, stage: Stage, planned: Callable[..., Run]
+) -> None:
+    run = _join(engine, stage, planned())
 
     assert [job.kind for job in Job.objects.filter(run=run)] == ["enter"]
     engine.idle()
@@ -59,7 +52,7 @@ def test_two_last_branches_leave_one_entry(engine: Engine, stage: Stage, declare
 
 
 def test_branches_that_lock_and_decide_in_one_statement_leave_none(
-    engine: Engine, stage: Stage, declare: Any, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, stage: Stage, planned: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided = threading.local()
     lock_run = hot_path.lock_run
@@ -76,26 +69,19 @@ def test_branches_that_lock_and_decide_in_one_statement_leave_none(
 
     monkeypatch.setattr(hot_path, "lock_run", lock_and_decide)
     monkeypatch.setattr(hot_path, "must_enter", lambda cursor, run_id: decided.is_last)
-    run = _join(engine, stage, declare)
+    run = _join(engine, stage, planned())
 
     run.refresh_from_db()
     assert run.is_live
     assert not Job.objects.filter(run=run).exists()
 
 
-def test_many_last_branches_leave_one_entry(engine: Engine, stage: Stage, declare: Any) -> None:
+def test_many_last_branches_leave_one_entry(
+    engine: Engine, stage: Stage, planned: Callable[..., Run]
+) -> None:
     """All of them have run their bodies and stand before the lock; then all go at once."""
-
-    @declare()
-    def fan(ctx):
-        return ctx.group.parallel(
-            tuple(lambda n=n: ctx.step.run(f"{n}", lambda: n) for n in range(8))
-        )
-
-    event_id = engine.send("test/started")
-    engine.step()
-    engine.step()
-    run = engine.run_of(event_id)
+    names = [f"branch {number}" for number in range(8)]
+    run = planned(names)
     actors = [
         stage.actor(lambda job_id=job_id: executor.execute(job_id)).stop_at("call.end").start()
         for job_id in jobs_of(run).values()
@@ -110,7 +96,7 @@ def test_many_last_branches_leave_one_entry(engine: Engine, stage: Stage, declar
     assert [job.kind for job in Job.objects.filter(run=run)] == ["enter"]
     engine.idle()
     run.refresh_from_db()
-    assert run.output == list(range(8))
+    assert run.output == names
 
 
 # Rows 12 and 13: an entry learns of pieces before results, and of a live run with both.

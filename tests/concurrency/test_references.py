@@ -142,18 +142,14 @@ def test_run_that_begins_can_be_rerun(
 
 @LOCKS
 def test_step_that_begins_can_be_referred_to(
-    engine: Engine, stage: Stage, declare: Any, monkeypatch: pytest.MonkeyPatch, lock: str
+    engine: Engine,
+    stage: Stage,
+    planned: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    lock: str,
 ) -> None:
-    @declare()
-    def fan(ctx):
-        return ctx.group.parallel(
-            tuple(lambda n=n: ctx.step.run(n, lambda: n) for n in ("left", "right"))
-        )
-
-    event_id = engine.send("test/started")
-    engine.step()
-    engine.step()
-    run, step = engine.run_of(event_id), Step.objects.get(name="left")
+    run = planned()
+    step = Step.objects.get(run=run, name="left")
     job_id = Job.objects.get(step=step).pk
     # As after another step of the group: the lease begins the step that it expects.
     monkeypatch.setattr(executor, "_expects_step", True)
