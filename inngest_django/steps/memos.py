@@ -65,7 +65,10 @@ class StepMemos:
 
     @property
     def size(self) -> int:
-        """How many results were stored when the call began."""
+        """How many results were stored when the call began.
+
+        For middleware: who asks may change results by it, and counts as having looked.
+        """
         self.were_looked_at = True
         return len(self._stored)
 
