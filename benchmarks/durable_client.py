@@ -27,6 +27,9 @@ from inngest_django import Event
 from inngest_django.engine import hints, recovery
 from inngest_django.engine.hints import JobHint
 
+# Seconds after which an idle session of PostgreSQL has reported what it read: 10, and some.
+_REPORT = 12.0
+
 
 def _rows(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     cursor: CursorWrapper
@@ -195,10 +198,17 @@ def w4_reads(*, steps: int) -> Figures:
 
 
 def _step_reads() -> int:
-    # Sessions report once a second at most, and when they have been idle for a while.
-    time.sleep(2.5)
-    _timed("benchmarks/sequence", 4, {"steps": 0}, what="nothing")
-    time.sleep(1.5)
+    """Return how many rows of steps were read so far, when all sessions have reported."""
+    found, since = _reported(), time.monotonic()
+    while time.monotonic() - since < _REPORT:
+        time.sleep(0.5)
+        latest = _reported()
+        if latest != found:
+            found, since = latest, time.monotonic()
+    return found
+
+
+def _reported() -> int:
     _rows("SELECT pg_stat_clear_snapshot()")
     return int(
         _one(
