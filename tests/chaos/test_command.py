@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from inngest_django.testing.chaos.planning import KINDS
 from tests.processes import ROOT, wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
@@ -135,6 +136,41 @@ def test_a_short_session_strikes_checks_and_leaves_nothing(project: Project) -> 
     assert report["runs"] >= 8
     assert report["body_calls"] >= 20
     assert all(report["proxies"][name]["connections"] for name in ("database", "broker"))
+    assert_nothing_is_left(project)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_kind_of_fault_strikes_and_no_promise_breaks(project: Project) -> None:
+    """However long that takes: a plan has each kind once before one comes again."""
+    process = project.start(
+        "inngest_chaos", "--json", "--minutes", "60", "--seed", "3",
+        "--concurrency", "1", "--rate", "1", "--lease", "2", "--bound", "60",
+    )  # fmt: skip
+    said = []
+    try:
+        assert process.stderr
+        for line in iter(process.stderr.readline, ""):
+            said.append(line)
+            if sum("recovered in" in each or "NOT RECOVERED" in each for each in said) >= len(
+                KINDS
+            ):
+                process.send_signal(signal.SIGINT)
+                break
+        output, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == 0, "".join([*said, output, errors])
+    report = json.loads(output)
+    assert {fault["kind"] for fault in report["faults"]} == {kind.name for kind in KINDS}
+    assert [verdict["violations"] for verdict in report["verdicts"]] == [[]] * 6
+    assert all(verdict["checked"] for verdict in report["verdicts"])
+    # What the plan says was done.
+    assert all(report["proxies"][name]["cut"] for name in ("database", "broker"))
+    assert report["proxies"]["database"]["replies_dropped"]
+    assert report["restarts"]
     assert_nothing_is_left(project)
 
 

@@ -7,7 +7,7 @@ is gone, while the events are not.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -15,20 +15,31 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from inngest_django import Cancel, ContextSync, Inngest, TriggerEvent, clock
+from inngest_django import Cancel, ContextSync, Inngest, TriggerEvent, clock, conf
 from inngest_django.engine import crash_points, executor, routing, transactions
 from inngest_django.functions import registry
 from inngest_django.models import Counter, Event, Job, Run, Wait
-from tests.engine.conftest import client, engine
+from tests import ledger
+from tests.engine.conftest import engine
 from tests.engine.support import Engine
-from tests.faults import places, verdicts
+from tests.faults import audit, places, recovery, verdicts
+from tests.faults.arena import TICK
+from tests.faults.recovery import metronome
 from tests.faults.servers import Postgres
 from tests.processes import wait_until
 
-__all__ = ["client", "engine"]
+__all__ = ["engine"]
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 T = TypeVar("T")
 TRIES = 5
+# A lease that its holder does not know of any more, two ticks, and a busy machine.
+BOUND = conf.get().LEASE_TTL.total_seconds() + 2 * TICK + 10
+
+
+@pytest.fixture
+def client() -> Inngest:
+    """The client of functions that the checker knows as the fault tests'."""
+    return Inngest(app_id="faults", is_production=False)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +55,11 @@ def moved(engine: Engine, cluster: Postgres) -> Iterator[Engine]:
         call_command("flush", verbosity=0, interactive=False)
         Counter.objects.create(id=1)
         clock.move(None)
-        yield engine
+        audit.install()
+        try:
+            yield engine
+        finally:
+            audit.remove()
 
 
 @pytest.mark.matrix(6, "PostgreSQL stopped before it kept the places of events")
@@ -73,12 +88,15 @@ def test_events_that_lost_their_places_are_not_lost(
             routing.route()
         return ids
 
-    event_id, answer_id = _losing_places(cluster, point, route)
-    assert not Event.objects.filter(seq=None).exclude(routed_at=None).exists()
+    with metronome() as probe:
+        event_id, answer_id = _losing_places(cluster, point, route)
+        assert not Event.objects.filter(seq=None).exclude(routed_at=None).exists()
+        held = recovery.cleared()
 
-    # As the tick does, which finds what is neither stamped nor routed.
-    moved.tick()
-    wait_until(lambda: moved.tick() or moved.run_of(event_id).ended_at, what="end of the run")
+        # As the tick does, which finds what is neither stamped nor routed.
+        moved.tick()
+        wait_until(lambda: moved.tick() or moved.run_of(event_id).ended_at, what="end of the run")
+        _check(moved, held, probe, Run.objects.filter(event__in=[event_id, answer_id]))
     assert moved.run_of(event_id).output is True
     outputs = list(Run.objects.filter(event=answer_id).values_list("output", flat=True))
     assert outputs == ["heard"] * is_locked
@@ -98,16 +116,44 @@ def test_a_wait_does_not_time_out_over_an_event_that_lost_its_place(
         executor.execute(Job.objects.get(run=run).pk)
         return str(run.pk)
 
-    run_id = _losing_places(cluster, "timer.start", look)
+    with metronome() as probe:
+        run_id = _losing_places(cluster, "timer.start", look)
+        held = recovery.cleared()
 
-    wait_until(lambda: moved.tick() or Run.objects.get(pk=run_id).ended_at, what="end of the run")
+        wait_until(
+            lambda: moved.tick() or Run.objects.get(pk=run_id).ended_at, what="end of the run"
+        )
+        _check(moved, held, probe, Run.objects.filter(pk=run_id))
     assert Run.objects.get(pk=run_id).output is True
 
 
+def _check(
+    moved: Engine, held: recovery.Held, probe: recovery.Metronome, runs: Iterable[Run]
+) -> None:
+    """Compare rows and ledger, and how long it took, as after every other fault."""
+    found = recovery.recovery(held, probe)
+    assert found.held
+    assert [*audit.check(runs), *found.problems(BOUND)] == []
+    for run in runs:
+        assert ledger.order(run.id) == ["begin work", "end work"]
+    # The events of their ends are the next tick's.
+    wait_until(
+        lambda: moved.tick() or not Event.objects.filter(routed_at=None).exists(),
+        what="routing of every event",
+    )
+    verdicts.note(runs=len(list(runs)), recoveries=[found.seconds])
+
+
+def _work(run_id: str) -> None:
+    ledger.note(run_id, "begin work")
+    ledger.note(run_id, "end work")
+
+
 def _waiter(client: Inngest, timeout: str) -> Any:
-    @client.create_function(fn_id="waiter", trigger=TriggerEvent(event="test/started"))
+    @client.create_function(fn_id="place-waiter", trigger=TriggerEvent(event="test/started"))
     def waiter(ctx: ContextSync) -> bool:
         found = ctx.step.wait_for_event("w", event="test/answer", timeout=timeout, lookback="run")
+        ctx.step.run("work", _work, ctx.run_id)
         return found is not None
 
     return waiter
@@ -115,11 +161,12 @@ def _waiter(client: Inngest, timeout: str) -> Any:
 
 def _echo(client: Inngest) -> Any:
     @client.create_function(
-        fn_id="echo",
+        fn_id="place-echo",
         trigger=TriggerEvent(event="test/answer"),
         cancel=[Cancel(event="test/stop")],
     )
     def echo(ctx: ContextSync) -> str:
+        ctx.step.run("work", _work, ctx.run_id)
         return "heard"
 
     return echo
