@@ -51,9 +51,10 @@ import django
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 
-from tests import processes, profiles
+from tests import processes, profiles, tables
 
 if TYPE_CHECKING:
     from tests.functional.support import Live
@@ -127,7 +128,11 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
     """The test database, in pytest-django's place: that one looks for ``django_db`` marks."""
     with django_db_blocker.unblock():
         databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    yield
+        baseline = tables.Baseline()
+    with pytest.MonkeyPatch.context() as patch:
+        # What empties the tables after a test with ``transactional_db``, pytest-django's too.
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: baseline.restore())
+        yield
     with django_db_blocker.unblock():
         _close_other_sessions()
         teardown_databases(databases, verbosity=0)
