@@ -11,7 +11,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -227,6 +227,16 @@ class Stage:
         found = Actor(self, work, name or f"actor {len(self._actors)}")
         self._actors.append(found)
         return found
+
+    def go_at_once(self, point: str, works: Iterable[Callable[[], Any]]) -> None:
+        """Have actors do these; none goes on from a point before all stand there."""
+        actors = [self.actor(work).stop_at(point).start() for work in works]
+        for actor in actors:
+            actor.paused()
+        for actor in actors:
+            actor.go()
+        for actor in actors:
+            actor.done()
 
     def reach(self, point: str) -> None:
         actor: Actor | None = getattr(self.cast, "actor", None)

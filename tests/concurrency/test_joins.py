@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -82,16 +83,8 @@ def test_many_last_branches_leave_one_entry(
     """All of them have run their bodies and stand before the lock; then all go at once."""
     names = [f"branch {number}" for number in range(8)]
     run = planned(names)
-    actors = [
-        stage.actor(lambda job_id=job_id: executor.execute(job_id)).stop_at("call.end").start()
-        for job_id in jobs_of(run).values()
-    ]
-    for actor in actors:
-        actor.paused()
-    for actor in actors:
-        actor.go()
-    for actor in actors:
-        actor.done()
+    bodies = [functools.partial(executor.execute, job_id) for job_id in jobs_of(run).values()]
+    stage.go_at_once("call.end", bodies)
 
     assert [job.kind for job in Job.objects.filter(run=run)] == ["enter"]
     engine.idle()

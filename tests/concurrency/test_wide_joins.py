@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import queue
 import random
 from collections import Counter
@@ -75,7 +76,7 @@ def test_a_thousand_branches_join_once(
     clock.move(transactions.now() + dt.timedelta(minutes=2))
     last = [left.pop(number) for number in (DOOMED, *FLAKY[: WORKERS - 1])]
     _share(stage, left.values())
-    _end_at_once(stage, last)
+    stage.go_at_once("call.end", [functools.partial(executor.execute, job_id) for job_id in last])
 
     assert [job.kind for job in Job.objects.filter(run=run)] == ["enter"]
     engine.idle()
@@ -113,18 +114,4 @@ def _share_part(stage: Stage, job_ids: list[int]) -> None:
             executor.execute(job_id)
 
     for actor in [stage.actor(work).start() for _ in range(WORKERS)]:
-        actor.done()
-
-
-def _end_at_once(stage: Stage, job_ids: Iterable[int]) -> None:
-    """Let them go together when all have run their bodies."""
-    actors = [
-        stage.actor(lambda job_id=job_id: executor.execute(job_id)).stop_at("call.end").start()
-        for job_id in job_ids
-    ]
-    for actor in actors:
-        actor.paused()
-    for actor in actors:
-        actor.go()
-    for actor in actors:
         actor.done()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import inngest_django as inngest
-from inngest_django.models import Event
 from project.shop.models import Product
 from tests import ledger
 from tests.functional.support import Live, client, event_name, unique
@@ -84,43 +83,6 @@ def test_a_failed_body_writes_nothing_and_is_tried_again(
     step = run.steps.get()
     assert step.attempt_count == 2
     assert [attempt.error["message"] for attempt in step.attempts.all()] == ["after the write"]
-
-
-def _tell(run_id: str, attempt: int) -> list[str]:
-    sent = client.send_sync(inngest.Event(name=event_name("told"), data={"run": run_id}))
-    if attempt == 0:
-        raise RuntimeError("after the event")
-    return sent
-
-
-@client.create_function(
-    fn_id="transaction-tells",
-    retries=1,
-    trigger=inngest.TriggerEvent(event=event_name("transaction-tells")),
-)
-def transaction_tells(ctx: inngest.ContextSync) -> object:
-    return ctx.step.transaction("tell", _tell, ctx.run_id, ctx.attempt)
-
-
-@client.create_function(
-    fn_id="transaction-tells-async",
-    retries=1,
-    trigger=inngest.TriggerEvent(event=event_name("transaction-tells-async")),
-)
-async def transaction_tells_async(ctx: inngest.Context) -> object:
-    return await ctx.step.transaction("tell", _tell, ctx.run_id, ctx.attempt)
-
-
-@both(transaction_tells, transaction_tells_async)
-def test_an_event_is_sent_with_the_body_that_commits(
-    live: Live, function: inngest.Function
-) -> None:
-    run = live.run(function)
-
-    assert run.status == "completed", run.error
-    stored = Event.objects.filter(name=event_name("told"), data__contains=run.id)
-    assert [event.id for event in stored] == run.output
-    assert run.steps.get().attempt_count == 2
 
 
 @both(transaction, transaction_async)
