@@ -54,6 +54,17 @@ def processor_times(pids: Iterable[int]) -> dict[int, float]:
     return found
 
 
+def processes_named(name: str, *, proc: Path = Path("/proc")) -> list[int]:
+    """Return the living processes of that name."""
+    found = []
+    for comm in proc.glob("[0-9]*/comm"):
+        # Others on the machine may end while they are looked at.
+        with contextlib.suppress(OSError):
+            if comm.read_text().strip() == name:
+                found.append(int(comm.parent.name))
+    return found
+
+
 def idle_time() -> tuple[float, float]:
     """Return how long the processors were idle since they started, and the time itself."""
     fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
@@ -74,12 +85,7 @@ def broker_time(url: str) -> float:
         with redis.Redis.from_url(url) as client:
             used: Any = client.info("cpu")
             return float(used["used_cpu_sys"] + used["used_cpu_user"])
-    erlang = [
-        int(comm.parent.name)
-        for comm in Path("/proc").glob("[0-9]*/comm")
-        if comm.read_text().strip() == "beam.smp"
-    ]
-    return sum(processor_times(erlang).values())
+    return sum(processor_times(processes_named("beam.smp")).values())
 
 
 def now() -> str:

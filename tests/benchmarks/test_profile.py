@@ -124,3 +124,13 @@ def test_costs_are_divided_by_steps_and_go_on_until_the_side_rests(
     assert costs["together"] == pytest.approx(7.0)
     assert costs["child: publish"] == pytest.approx(3.0)
     assert "| children | 4.00 / 0 |" in profile.text()
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_left_out(tmp_path: Path) -> None:
+    for pid, name in ((11, "beam.smp"), (12, "sh")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "comm").write_text(f"{name}\n")
+    # Found, but not readable, as one that has ended since.
+    (tmp_path / "13" / "comm").mkdir(parents=True)
+
+    assert machine.processes_named("beam.smp", proc=tmp_path) == [11]
