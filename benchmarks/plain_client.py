@@ -169,9 +169,14 @@ def many(*, runs: int) -> Figures:
 
 
 def load(*, function: str, runs: int, steps: int) -> Figures:
-    """A load whose cost is measured: tasks, or chains of them."""
-    if function:
-        raise ValueError(f"plain Celery has no {function!r}")
+    """A load whose cost is measured: tasks, chains of them, or tasks that do nothing."""
+    if function == "noop":
+        _marked(
+            lambda: [noop.apply_async((1,)) for _ in range(runs * steps)],
+            marks=runs * steps,
+            what="no-op tasks",
+        )
+        return {}
 
     def send() -> None:
         for _ in range(runs):

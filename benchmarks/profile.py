@@ -23,7 +23,7 @@ class Shape:
     """What is done, and what its time is divided by.
 
     Attributes:
-        function: Which durable function; nothing where plain Celery works.
+        function: Which durable function, or what kind of tasks of plain Celery.
         one: What one of them is, of which there are ``runs`` times ``steps``.
     """
 
@@ -31,6 +31,7 @@ class Shape:
     function: str
     steps: int
     one: str
+    is_plain: bool = False
 
     @property
     def title(self) -> str:
@@ -40,16 +41,20 @@ class Shape:
 
     def is_of(self, side: str) -> bool:
         """Whether that side does it."""
-        return (side == PLAIN) == (not self.function)
+        return (side == PLAIN) == self.is_plain
 
 
 SHAPES = (
     Shape(work="W1", function="sequence", steps=1, one="a run"),
     Shape(work="W1", function="checkpointed", steps=1, one="a run"),
-    Shape(work="W1", function="", steps=1, one="a task of plain Celery"),
+    Shape(work="W1", function="step", steps=1, one="a task of plain Celery", is_plain=True),
     Shape(work="W2", function="sequence", steps=10, one="a step"),
     Shape(work="W2", function="checkpointed", steps=10, one="a step"),
-    Shape(work="W2", function="", steps=10, one="a task of a chain of plain Celery"),
+    Shape(
+        work="W2", function="step", steps=10, one="a task of a chain of plain Celery", is_plain=True
+    ),
+    Shape(work="W3", function="parallel", steps=100, one="a step"),
+    Shape(work="W3", function="noop", steps=1, one="a task that does nothing", is_plain=True),
 )
 WORKLOADS = tuple(dict.fromkeys(shape.work for shape in SHAPES))
 
@@ -142,7 +147,7 @@ class Profile:
                 yield f"| {name} | {' | '.join(cells)} |"
 
     def _cell(self, shape: Shape, what: str) -> str:
-        sides = (DURABLE, FAST) if shape.function else (PLAIN,)
+        sides = (PLAIN,) if shape.is_plain else (DURABLE, FAST)
         found = [self.values.get((side, shape, what), []) for side in sides]
         if not any(found):
             return ""
