@@ -23,7 +23,7 @@ class Shape:
     """What is done, and what its time is divided by.
 
     Attributes:
-        function: Which durable function, or what kind of tasks of plain Celery.
+        function: Which durable function, or which tasks of plain Celery.
         one: What one of them is, of which there are ``runs`` times ``steps``.
     """
 

@@ -116,7 +116,7 @@ def test_help_names_the_workloads(capsys: pytest.CaptureFixture[str]) -> None:
         (["W9"], "unknown work W9; choose from W1"),
         (["--pairs", "0"], "--pairs must be at least 1, got 0"),
         (["--scale", "0"], "--scale must be above 0, got 0"),
-        (["--profile", "W3"], "unknown work W3; choose from W1, W2"),
+        (["--profile", "W4"], "unknown work W4; choose from W1, W2, W3"),
     ],
 )
 def test_bad_arguments_are_named(
