@@ -32,6 +32,7 @@ from inngest_django.steps.calling import Calling
 from inngest_django.steps.interrupts import Interrupt, is_interrupt
 from inngest_django.steps.memos import Memo, StepMemos, fresh
 from inngest_django.steps.specs import UNSET, BodySpec, Site, Spec
+from inngest_django.steps.tools import step_of
 
 
 class Call:
@@ -78,8 +79,8 @@ class Call:
         self._task = asyncio.current_task() if calling.is_async else None
         self._newest = next(reversed(request.memos), None)
         self._kept = 0
-        self._others = request.pending - {request.target}
-        self._on_progress: Callable[[], None] = _nothing
+        self._others = request.pending.difference(request.memos, (request.target,))
+        self._on_progress: Callable[[], None] | None = None
 
     @property
     def attempts(self) -> Attempts:
@@ -92,7 +93,7 @@ class Call:
 
     def let_go(self) -> None:
         """Forget the context, with which this is a cycle: it would wait for the collector."""
-        self._on_progress = _nothing
+        self._on_progress = None
 
     # Step tools ------------------------------------------------------------------------
 
@@ -187,26 +188,31 @@ class Call:
         branches: list[Branch] = []
         values: list[Any] = []
         errors: list[tuple[Branch, Exception]] = []
+        open_at = ""
         for callable_ in callables:
+            step_id = step_of(callable_, self)
+            if step_id is not None and self._ids.take_if(step_id, self._others):
+                open_at = open_at or step_id  # All it would do is stop there.
+                continue
             branch = Branch(parent, race)
             branches.append(branch)
-            error = await self._enter_branch(callable_, branch, values, parent)
+            error = await self._enter_branch(callable_, branch, values)
             if error is not None:
                 errors.append((branch, error))
                 if is_whole and not race:
                     break
         stopped = [branch for branch in branches if branch.unwound_at is not None]
-        parent.met_pending = parent.met_pending or any(b.met_pending for b in stopped)
-        if errors and (race or not any(b.met_pending for b in stopped)):
+        met_pending = bool(open_at) or any(b.met_pending for b in stopped)
+        parent.met_pending = parent.met_pending or met_pending
+        if errors and (race or not met_pending):
             decided, error = min(errors, key=lambda entry: entry[0].decided_at if race else 0)
             del self.found[mark:]
-            parent.decided_at = max(
-                parent.decided_at, *(b.decided_at for b in ([decided] if race else branches))
-            )
+            used = [decided] if race else branches
+            parent.decided_at = max(parent.decided_at, *(b.decided_at for b in used))
             raise error
-        if stopped or errors:
-            where = next((b.unwound_at for b in stopped if b.unwound_at), "group.parallel")
-            self._unwind(parent, where)
+        if stopped or errors or open_at:
+            where = next((b.unwound_at for b in stopped if b.unwound_at), open_at)
+            self._unwind(parent, where or "group.parallel")
         parent.decided_at = max(parent.decided_at, *(b.decided_at for b in branches), 0)
         if self._newest is None and parent.parent is None:
             self._reach_new_code()
@@ -349,11 +355,7 @@ class Call:
         self._unwind(branch, found.name)
 
     async def _enter_branch(
-        self,
-        callable_: Callable[[], Any],
-        branch: Branch,
-        values: list[Any],
-        parent: Branch,
+        self, callable_: Callable[[], Any], branch: Branch, values: list[Any]
     ) -> Exception | None:
         """Call one branch; return the error it raised, or None when it stopped or returned."""
         try:
@@ -369,7 +371,7 @@ class Call:
         except BaseException as error:
             if is_interrupt(error):
                 if self.is_over:
-                    self._unwind(parent, branch.unwound_at or "")
+                    self._unwind(branch.parent or self.root, branch.unwound_at or "")
                 return None
             if branch.unwound_at is not None:
                 self._fail(refusals.swallowed(branch.unwound_at, self._function))
@@ -440,11 +442,8 @@ class Call:
             return False
         self._kept += 1
         self._attempts = Attempts(0, self._request.max_attempts)
-        self._on_progress()
+        if self._on_progress is not None:
+            self._on_progress()
         branch.decided_at = max(branch.decided_at, memo.revision)
         found.output = fresh(memo.value)
         return True
-
-
-def _nothing() -> None:
-    """Stand in for a callback that nobody gave."""

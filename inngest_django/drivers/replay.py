@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import dataclasses
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from typing import Any
 
 from inngest_django.drivers.base import RACE_MODE, SINGLE_MODE, WAIT_MODE
@@ -43,6 +43,17 @@ class StepIds:
             self.next[step_id] = index + 1
             self.used.add(hashed_id)
             return hashed_id, index
+
+    def take_if(self, step_id: str, wanted: Set[str]) -> bool:
+        """Take the next use of an id if its hashed id is one of these; say whether."""
+        with self.lock:
+            index = self.next.get(step_id, 0)
+            hashed_id = hash_step_id(step_id, index)
+            if hashed_id not in wanted or hashed_id in self.used:
+                return False
+            self.next[step_id] = index + 1
+            self.used.add(hashed_id)
+            return True
 
 
 @dataclasses.dataclass(eq=False, slots=True)

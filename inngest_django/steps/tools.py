@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import types
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
 
@@ -357,3 +358,22 @@ def _qualified(host: Host, step_id: str, app_id: str | None, function_id: str) -
     if not isinstance(function_id, str) or not function_id:
         raise StepUsageError(f'Step "{step_id}" needs the id of a function, got {function_id!r}.')
     return f"{host.app_id if app_id is None else app_id}-{function_id}"
+
+
+_RUNS = (StepSync.run, Step.run)
+
+
+def step_of(branch: Callable[..., Any], host: Host) -> str | None:
+    """Return the id of the step that a group's branch is, when it is nothing else.
+
+    That is ``functools.partial(ctx.step.run, id, handler)``: until it reaches the step it runs
+    no code of the author's, so that nobody can tell whether it was called.
+    """
+    if type(branch) is not functools.partial or branch.keywords or len(branch.args) < 2:
+        return None
+    run, step_id = branch.func, branch.args[0]
+    if not isinstance(run, types.MethodType) or run.__func__ not in _RUNS:
+        return None
+    tools = run.__self__
+    is_its_own = isinstance(tools, _Tools) and tools._host is host  # noqa: SLF001 - of this module
+    return step_id if is_its_own and type(step_id) is str else None

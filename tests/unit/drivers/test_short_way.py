@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inngest_django.drivers import calls
 from inngest_django.drivers.base import Discovered, Op, Raised
 from inngest_django.drivers.calls import Call
 from inngest_django.errors import NonRetriableError, StepError
@@ -60,6 +61,34 @@ async def side_by_side(ctx: Any) -> int:
     return sum(await ctx.group.parallel(tuple(steps)))
 
 
+def kinds(ctx: Any) -> tuple[Callable[[], Any], ...]:
+    run, step = ctx.step.run, functools.partial
+    return (
+        step(run, "same", lambda: 1),
+        step(run, "same", lambda: 2),
+        step(run, "same:1", lambda: 3),
+        step(run, "given", lambda text: text, "4"),
+        step(run, step_id="named", handler=lambda: 5),
+        step(ctx.step.transaction, "transaction", lambda: 6),
+        step(ctx.step.sleep, "nap", "1h"),
+        step(step(run, "nested"), lambda: 7),
+        lambda: run("called", lambda: 8),
+        step(run, "last", lambda: 9),
+    )
+
+
+def plain_kinds(ctx: Any) -> list[Any]:
+    return [*ctx.group.parallel(kinds(ctx)), ctx.step.run("same", lambda: 10)]
+
+
+async def async_kinds(ctx: Any) -> list[Any]:
+    found = await ctx.group.parallel(kinds(ctx))
+    return [*found, await ctx.step.run("same", lambda: 10)]
+
+
+KINDS = (plain_kinds, async_kinds)
+
+
 @pytest.mark.parametrize("fn", both(side_by_side))
 def test_task_of_a_branch_looks_at_its_own_step_only(fn: Any, met: list[str]) -> None:
     engine = Engine(fn, hold=("s0", "s1", "s2", "s3")).run()
@@ -69,6 +98,46 @@ def test_task_of_a_branch_looks_at_its_own_step_only(fn: Any, met: list[str]) ->
 
     assert [op.name for op in response.ops] == ["s2"]
     assert met == ["s2"]
+
+
+@pytest.mark.parametrize("handler", KINDS)
+def test_branch_that_is_an_open_step_of_another_is_not_called(
+    handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(function(handler), hold=("given", "nap", "last")).run()
+    engine.pieces = {key: piece for key, piece in engine.pieces.items() if piece.memo is None}
+    asked: list[str] = []
+    recorded = Call.recorded
+
+    def noted(self: Call, step_id: str, *rest: Any) -> Any:
+        asked.append(step_id)
+        return recorded(self, step_id, *rest)
+
+    monkeypatch.setattr(Call, "recorded", noted)
+
+    response = engine.call(target=hash_step_id("last", 0))
+
+    assert [op.name for op in response.ops] == ["last"]
+    # Of the steps that are partials of ``run`` the one that is open is missing.
+    assert asked == [
+        *("same", "same", "same:1", "named", "transaction"),
+        *("nap", "nested", "called", "last"),
+    ]
+
+
+@pytest.mark.parametrize("handler", KINDS)
+def test_each_branch_finds_its_own_step(handler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def entries() -> list[Any]:
+        engine = run(function(handler, middleware=[Counting]))
+        assert engine.output == [1, 2, 3, "4", 5, 6, None, 7, 8, 9, 10]
+        return [*map(plain, engine.entries), *Counting.seen]
+
+    Counting.seen.clear()
+    short = entries()
+    monkeypatch.setattr(calls, "step_of", lambda *_: None)
+    Counting.seen.clear()
+
+    assert short == entries()
 
 
 async def repeated(ctx: Any) -> list[Any]:
