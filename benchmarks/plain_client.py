@@ -177,6 +177,8 @@ def load(*, function: str, runs: int, steps: int) -> Figures:
             what="no-op tasks",
         )
         return {}
+    if function != "step":
+        raise ValueError(f"plain Celery has no {function!r}")
 
     def send() -> None:
         for _ in range(runs):
