@@ -32,7 +32,7 @@ from inngest_django.steps.calling import Calling
 from inngest_django.steps.interrupts import Interrupt, is_interrupt
 from inngest_django.steps.memos import Memo, StepMemos, fresh
 from inngest_django.steps.specs import UNSET, BodySpec, Site, Spec
-from inngest_django.steps.tools import step_of
+from inngest_django.steps.tools import steps_of
 
 
 class Call:
@@ -188,15 +188,16 @@ class Call:
         branches: list[Branch] = []
         values: list[Any] = []
         errors: list[tuple[Branch, Exception]] = []
-        open_at = ""
-        for callable_ in callables:
-            step_id = step_of(callable_, self)
-            if step_id is not None and self._ids.take_if(step_id, self._others):
-                open_at = open_at or step_id  # All it would do is stop there.
+        place, open_at, step_ids = 0, "", steps_of(callables, self)
+        while place < len(callables):
+            end = self._ids.take_from(place, step_ids, self._others)
+            if end > place:
+                # All that other jobs' open steps would do is stop there.
+                place, open_at = end, open_at or step_ids[place] or ""
                 continue
-            branch = Branch(parent, race)
-            branches.append(branch)
-            error = await self._enter_branch(callable_, branch, values)
+            branches.append(branch := Branch(parent, race))
+            error = await self._enter_branch(callables[place], branch, values)
+            place += 1
             if error is not None:
                 errors.append((branch, error))
                 if is_whole and not race:

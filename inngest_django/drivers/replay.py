@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import dataclasses
 import threading
-from collections.abc import AsyncIterator, Iterator, Set
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from typing import Any
 
 from inngest_django.drivers.base import RACE_MODE, SINGLE_MODE, WAIT_MODE
@@ -44,16 +44,29 @@ class StepIds:
             self.used.add(hashed_id)
             return hashed_id, index
 
-    def take_if(self, step_id: str, wanted: Set[str]) -> bool:
-        """Take the next use of an id if its hashed id is one of these; say whether."""
+    def take_from(self, start: int, step_ids: Sequence[str | None], wanted: Set[str]) -> int:
+        """Take the next use of each id from a place on, up to one that is None or not wanted.
+
+        Args:
+            wanted: Hashed ids.
+
+        Returns:
+            The place of that one, or the length.
+        """
+        if step_ids[start] is None:
+            return start
         with self.lock:
-            index = self.next.get(step_id, 0)
-            hashed_id = hash_step_id(step_id, index)
-            if hashed_id not in wanted or hashed_id in self.used:
-                return False
-            self.next[step_id] = index + 1
-            self.used.add(hashed_id)
-            return True
+            for place in range(start, len(step_ids)):
+                step_id = step_ids[place]
+                if step_id is None:
+                    return place
+                index = self.next.get(step_id, 0)
+                hashed_id = hash_step_id(step_id, index)
+                if hashed_id not in wanted or hashed_id in self.used:
+                    return place
+                self.next[step_id] = index + 1
+                self.used.add(hashed_id)
+        return len(step_ids)
 
 
 @dataclasses.dataclass(eq=False, slots=True)

@@ -31,7 +31,7 @@ from inngest_django.engine import (
     transactions,
 )
 from inngest_django.engine.hints import JobHint, execute_after_commit
-from inngest_django.engine.hot_path import Leased, StepRow
+from inngest_django.engine.hot_path import Leased
 from inngest_django.engine.leases import Lease
 from inngest_django.errors import LeaseLostError, StepInAtomicError
 from inngest_django.functions import registry
@@ -119,7 +119,7 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
     if not _is_ready(leased, function):
         return ()
     steps = memo_cache.steps_of(leased)
-    target = _target(leased, steps.rest)
+    target = _target(leased, steps)
     if leased.kind is JobKind.STEP and target is None:
         logger.warning("job without an open step", extra={"job_id": leased.job_id})
         return ()
@@ -193,13 +193,11 @@ def _release_unknown(leased: Leased) -> None:
     transactions.retrying(work)
 
 
-def _target(leased: Leased, rows: list[StepRow]) -> str | None:
-    if leased.kind is not JobKind.STEP:
+def _target(leased: Leased, steps: memo_cache.Steps) -> str | None:
+    if leased.kind is not JobKind.STEP or leased.step_id is None:
         return None
-    return next(
-        (row.hashed_id for row in rows if row.id == leased.step_id and row.status in STEP_OPEN),
-        None,
-    )
+    row = steps.rest.get(leased.step_id)
+    return row.hashed_id if row is not None and row.status in STEP_OPEN else None
 
 
 def _request(
@@ -218,7 +216,7 @@ def _request(
         event=events[0],
         events=events,
         memos=steps.memos,
-        pending=frozenset(row.hashed_id for row in steps.rest if row.status in STEP_OPEN),
+        pending=steps.open,
         target=target,
         plan_only=leased.kind is JobKind.ENTER
         and (leased.has_open_pieces or leased.loss_count > 0),

@@ -21,7 +21,7 @@ from inngest_django.engine.hot_path import (
     load_steps,
 )
 from inngest_django.serialization import loads
-from inngest_django.states import STEP_SETTLED, JobKind
+from inngest_django.states import STEP_OPEN, STEP_SETTLED, JobKind
 
 MAX_RUNS = 256
 MAX_CHARACTERS = 64 * 1024 * 1024
@@ -37,23 +37,26 @@ class Steps:
 
     Attributes:
         memos: The settled ones by hashed id, in the order of their revisions.
-        rest: The rows of all others.
+        rest: The rows of all others, by id.
+        open: Of these the hashed ids of those that are open.
     """
 
     memos: dict[str, StepMemo]
-    rest: list[StepRow]
+    rest: dict[int, StepRow]
+    open: frozenset[str]
 
 
 class _Known:
-    __slots__ = ("characters", "large", "memos", "open", "revision")
+    __slots__ = ("characters", "large", "memos", "open", "rest", "revision")
 
     def __init__(self) -> None:
         # In the order of revisions, which is the order in which they are added.
         self.memos: dict[str, StepMemo] = {}
         # Of the memos those without a value, which is decoded for each call.
         self.large: dict[str, str] = {}
-        # By id. Of a group without a race: none is added to it while one of its steps is open.
-        self.open: dict[int, StepRow] = {}
+        # Of a group without a race: none is added to it while one of its steps is open.
+        self.rest: dict[int, StepRow] = {}
+        self.open: frozenset[str] = frozenset()
         self.revision = 0
         self.characters = 0
 
@@ -90,17 +93,19 @@ def steps_of(leased: Leased) -> Steps:
     with _lock:
         known = _runs.pop(leased.run_id, None) or _Known()
         _characters -= known.characters
-    if leased.kind is JobKind.STEP and leased.step_id in known.open:
+    if leased.kind is JobKind.STEP and leased.step_id in known.rest:
         # What the step needs was settled when it was planned: its siblings' results are read
         # by the entry that follows the group.
-        rest = list(known.open.values())
+        rest, open_ = known.rest, known.open
         if not leased.has_begun_step:
             begin_step(leased.step_id, leased.job_id, leased.token)
     else:
-        rest = _catch_up(known, leased)
-        is_race = any(row.mode == RACE_MODE for row in rest)
-        known.open = {} if is_race else {row.id: row for row in rest}
-    steps = Steps(known.current(), rest)
+        rows = _catch_up(known, leased)
+        rest = {row.id: row for row in rows}
+        open_ = frozenset(row.hashed_id for row in rows if row.status in STEP_OPEN)
+        is_race = any(row.mode == RACE_MODE for row in rows)
+        known.rest, known.open = ({}, frozenset()) if is_race else (rest, open_)
+    steps = Steps(known.current(), rest, open_)
     with _lock:
         other = _runs.pop(leased.run_id, None)
         if other is not None:

@@ -76,11 +76,11 @@ def _exchange(leased: Leased, response: CallResponse) -> bool:
             and not leased.has_open_waits
             and runs.complete_at_once(leased, output=response.output)
         )
-    if not isinstance(response, Discovered) or len(response.ops) != 1:
+    if not isinstance(response, Discovered) or not response.ops:
         return False
     op = response.ops[0]
-    if op.kind is not OpKind.STEP_RUN:
-        return False
+    if len(response.ops) > 1 or op.kind is not OpKind.STEP_RUN:
+        return planning.write_at_once(leased, response.ops)
     step = bodies.new_step(op, status=StepStatus.COMPLETED)
     written = hot_path.record_and_enter(leased, step)
     if written is None:

@@ -12,8 +12,8 @@ from django.db.models import F
 from inngest_django import conf, ids
 from inngest_django.drivers.base import Op
 from inngest_django.durations import MAX_HORIZON
-from inngest_django.engine import hot_path, ingest, leases, runs, transactions, waits
-from inngest_django.engine.hints import JobHint
+from inngest_django.engine import hot_path, ingest, leases, runs, waits
+from inngest_django.engine.hints import JobHint, execute_after_commit
 from inngest_django.engine.hot_path import Leased, LockedRun
 from inngest_django.errors import ErrorValue, InngestError, error_value
 from inngest_django.functions import registry
@@ -38,6 +38,29 @@ class Plan:
     error: ErrorValue | None = None
 
 
+def write_at_once(leased: Leased, ops: Sequence[Op]) -> bool:
+    """Record a group of nothing but new bodies in one round trip; False to write it whole."""
+    if any(op.kind is not OpKind.STEP_PLANNED for op in ops):
+        return False
+    job_ids = hot_path.record_plan(
+        leased,
+        [
+            (
+                op.hashed_id,
+                op.name,
+                op.index,
+                op.mode,
+                None if op.input is None else dumps(op.input),
+            )
+            for op in ops
+        ],
+    )
+    if job_ids is None:
+        return False
+    execute_after_commit([JobHint(job_id, leased.function_id) for job_id in job_ids])
+    return True
+
+
 def write(cursor: Any, run: LockedRun, leased: Leased, ops: Sequence[Op]) -> Plan:
     """Record a plan whole, under the run's lock; steps that have a row are left alone."""
     plan = Plan()
@@ -54,8 +77,6 @@ def write(cursor: Any, run: LockedRun, leased: Leased, ops: Sequence[Op]) -> Pla
             fresh.append(op)
         else:
             plan.has_pieces = plan.has_pieces or row.is_open
-    if _plan_at_once(cursor, run, leased, fresh, existing, plan):
-        return plan
     fresh = _without_unknown_targets(cursor, run, fresh, plan)
     steps = _write_steps(run, fresh, existing)
     _write_jobs(run, leased, steps, plan)
@@ -67,39 +88,6 @@ def write(cursor: Any, run: LockedRun, leased: Leased, ops: Sequence[Op]) -> Pla
         if plan.error is not None:
             break
     return plan
-
-
-def _plan_at_once(
-    cursor: Any,
-    run: LockedRun,
-    leased: Leased,
-    ops: Sequence[Op],
-    existing: Mapping[str, Step],
-    plan: Plan,
-) -> bool:
-    """Record a group of nothing but new bodies in one statement; False when it is more."""
-    if not transactions.is_postgresql() or not ops:
-        return False
-    if any(op.kind is not OpKind.STEP_PLANNED or op.hashed_id in existing for op in ops):
-        return False
-    job_ids = hot_path.plan_steps(
-        cursor,
-        run,
-        function_id=leased.function_id,
-        steps=[
-            (
-                op.hashed_id,
-                op.name,
-                op.index,
-                op.mode,
-                None if op.input is None else dumps(op.input),
-            )
-            for op in ops
-        ],
-    )
-    plan.has_pieces = True
-    plan.hints += [JobHint(job_id, leased.function_id) for job_id in job_ids]
-    return True
 
 
 def plan_retry(run: LockedRun, op: Op) -> Step:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import types
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from inngest_django.errors import StepUsageError
@@ -363,17 +363,28 @@ def _qualified(host: Host, step_id: str, app_id: str | None, function_id: str) -
 _RUNS = (StepSync.run, Step.run)
 
 
-def step_of(branch: Callable[..., Any], host: Host) -> str | None:
-    """Return the id of the step that a group's branch is, when it is nothing else.
+def steps_of(branches: Sequence[Callable[..., Any]], host: Host) -> list[str | None]:
+    """Return for each branch of a group the id of the step that it is, if it is nothing else.
 
     That is ``functools.partial(ctx.step.run, id, handler)``: until it reaches the step it runs
     no code of the author's, so that nobody can tell whether it was called.
     """
-    if type(branch) is not functools.partial or branch.keywords or len(branch.args) < 2:
-        return None
-    run, step_id = branch.func, branch.args[0]
-    if not isinstance(run, types.MethodType) or run.__func__ not in _RUNS:
-        return None
-    tools = run.__self__
+    run: object = None
+    found: list[str | None] = []
+    for branch in branches:
+        step_id = None
+        if type(branch) is functools.partial and not branch.keywords and len(branch.args) > 1:
+            function = branch.func
+            # The same for all, mostly: looked at closely once.
+            if type(function) is types.MethodType and function != run and _is_run(function, host):
+                run = function
+            if function == run and type(branch.args[0]) is str:
+                step_id = branch.args[0]
+        found.append(step_id)
+    return found
+
+
+def _is_run(method: types.MethodType, host: Host) -> bool:
+    tools = method.__self__
     is_its_own = isinstance(tools, _Tools) and tools._host is host  # noqa: SLF001 - of this module
-    return step_id if is_its_own and type(step_id) is str else None
+    return is_its_own and method.__func__ in _RUNS

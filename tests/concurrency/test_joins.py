@@ -171,7 +171,8 @@ def test_results_loaded_before_the_pieces_let_a_body_run_again(
                 row.hashed_id: memo_cache._memo(row, row.revision or 0, output=row.output)
                 for row in settled
             },
-            [],
+            {},
+            frozenset(),
         )
         executor.execute(job_id)
 

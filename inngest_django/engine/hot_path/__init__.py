@@ -27,6 +27,7 @@ from inngest_django.engine.hot_path.exchanges import (
     complete_run,
     record_and_enter,
     record_and_go_on,
+    record_plan,
     settle_and_join,
 )
 from inngest_django.engine.hot_path.leasing import (
@@ -71,7 +72,6 @@ from inngest_django.engine.hot_path.settling import (
     keep_lease,
     lock_run,
     must_enter,
-    plan_steps,
     reschedule,
     settle_step,
 )
@@ -116,10 +116,10 @@ __all__ = [
     "lookahead",
     "mark_draining",
     "must_enter",
-    "plan_steps",
     "read_unrouted",
     "record_and_enter",
     "record_and_go_on",
+    "record_plan",
     "renew",
     "reschedule",
     "settle_and_join",

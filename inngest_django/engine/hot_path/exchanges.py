@@ -8,6 +8,7 @@ inside somebody's transaction) the caller uses ``settling``.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from inngest_django.engine import transactions
@@ -27,6 +28,9 @@ from inngest_django.engine.hot_path.settling import (
 )
 from inngest_django.engine.hot_path.waited import is_waited_for
 from inngest_django.states import StepStatus
+
+# Of a planned body the hashed id, name, index, mode, and input as JSON text.
+NewPlanned = tuple[str, str, int, str, str | None]
 
 _LOCK = "SELECT 1 FROM inngest_run WHERE id = %s FOR NO KEY UPDATE"
 _BUMP = (
@@ -102,6 +106,43 @@ def record_and_go_on(leased: Leased, step: NewStep, *, ttl: float) -> tuple[int,
         (leased.job_id, leased.token, *step_values(step), *started_params),
     )
     return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def record_plan(leased: Leased, steps: Sequence[NewPlanned]) -> list[int] | None:
+    """Record a group of new bodies, each with its job due now, in place of the entry's job.
+
+    ORM form: the run's lock; the token's check; ``Step.objects.bulk_create([…])``;
+    ``Job.objects.bulk_create([…])``; ``delete_job``. Only for an entry of a run without open
+    pieces.
+
+    Returns:
+        The ids of the jobs, in the order of the steps; None when the lease or the run is
+        gone, something was settled since the lease, or one of the steps has a row.
+    """
+    now = transactions.now_sql()
+    rows = _exchange(
+        leased,
+        f"WITH held AS (DELETE FROM inngest_job WHERE {_HELD}"
+        " AND (SELECT r.revision FROM inngest_run r WHERE r.id = run_id) = %s"
+        " AND (SELECT count(*) FROM inngest_step s WHERE s.run_id = inngest_job.run_id"
+        " AND s.hashed_id = ANY(%s::text[])) = 0 RETURNING run_id, function_id),"
+        ' step AS (INSERT INTO inngest_step (run_id, hashed_id, name, "index", mode, input, op,'
+        " status, attempt_count) SELECT held.run_id, n.*, 'StepRun', 'planned', 0 FROM held,"
+        " unnest(%s::text[], %s::text[], %s::int[], %s::text[], %s::text[]) n RETURNING id),"
+        " job AS (INSERT INTO inngest_job (run_id, step_id, kind, function_id, available_at,"
+        " attempt, lease_owner, is_draining, loss_count, free_loss_count, next_hint_at,"
+        f" hint_count, note) SELECT held.run_id, step.id, 'step', held.function_id, {now}, 0,"
+        f" '', false, 0, 0, {now_plus(HINT_GRACE.total_seconds())}, 0, '' FROM held, step"
+        " RETURNING id) SELECT id FROM job ORDER BY id",
+        (
+            leased.job_id,
+            leased.token,
+            leased.revision,
+            [step[0] for step in steps],
+            *(list(column) for column in zip(*steps, strict=True)),
+        ),
+    )
+    return [int(row[0]) for row in rows] or None
 
 
 def settle_and_join(

@@ -73,8 +73,10 @@ _FREE = (
 _LOAD = """
 SELECT j.id, j.kind, j.step_id, j.run_id, j.function_id, j.attempt, j.loss_count, j.note,
   r.status, r.revision, r.function_version, r.has_unscanned_rules, r.parent_id, r.event_ids,
-  EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
-  EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
+  j.kind <> 'enter'
+    OR EXISTS (SELECT 1 FROM inngest_job o WHERE o.run_id = r.id AND o.kind <> 'enter'),
+  j.kind = 'enter'
+    AND EXISTS (SELECT 1 FROM inngest_wait w WHERE w.run_id = r.id AND {status} = 'open'),
   e.id, e.external_id, e.name, e.data, e."user", e.ts, e.version, {moment}, {began}, {began_step}{lazily}
 FROM {leased} j JOIN inngest_run r ON r.id = j.run_id JOIN inngest_event e ON e.id = r.event_id
 {only}
@@ -97,22 +99,24 @@ def _lease_texts(postgresql: bool, is_alone: bool, *, begins_step: bool = False)
             only="WHERE j.id = %s",
         )
         return _lease_text(charged, free), load
-    first = ["queued", "planned"] if begins_step else ["queued"]
+    first = ["planned"] if begins_step else ["queued"]
     # Scalars, asked for each row before that is locked.
     condition = " ".join(f"AND (SELECT count(*) FROM {name}) >= 0" for name in first)
-    parts = {
-        "queued": _QUEUED.format(status=by_no_index("status")),
-        "leased": _lease_text(charged, free, condition),
-        "begun": _BEGIN,
-    }
+    leased = _lease_text(charged, free, condition)
     if begins_step:
-        parts = {"planned": _PLANNED, **parts, "begun_step": _BEGIN_STEP}
+        parts = {"planned": _PLANNED, "leased": leased, "begun_step": _BEGIN_STEP}
+    else:
+        parts = {
+            "queued": _QUEUED.format(status=by_no_index("status")),
+            "leased": leased,
+            "begun": _BEGIN,
+        }
     load = _LOAD.format(
         # Reading a moment's text costs the client more than the rest of the row.
         moment="(extract(epoch FROM {now}) * 1000000)::bigint",
         leased="leased",
         status=status,
-        began="EXISTS (SELECT 1 FROM begun)",
+        began="false" if begins_step else "EXISTS (SELECT 1 FROM begun)",
         began_step="EXISTS (SELECT 1 FROM begun_step)" if begins_step else "false",
         lazily=f", {LAZILY}" if is_alone else "",
         only="",
@@ -156,8 +160,8 @@ def lease(
     Args:
         known: Ids of functions whose queued runs begin with this, where that costs nothing:
             ``begin_run`` in the same transaction.
-        expects_step: The job is probably a planned step's, which then begins with this where
-            that can be done: ``begin_step`` in the same transaction.
+        expects_step: The job is probably a planned step's, which then begins with this
+            instead, where that can be done: ``begin_step`` in the same transaction.
     """
     on_postgresql = transactions.is_postgresql()
     first, second = _lease_texts(on_postgresql, wire.can_prepare(), begins_step=expects_step)
@@ -166,8 +170,6 @@ def lease(
     if on_postgresql:
         ids = list(known)
         params = (job_id, *params, ids)
-        if expects_step:
-            params = (job_id, *params, ids)
         row = next(iter(wire.fetch(_filled(first, now, until), params)), None)
     else:
         with transactions.write() as cursor:

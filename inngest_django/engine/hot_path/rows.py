@@ -14,6 +14,7 @@ class Leased:
     """A leased job with what the call needs, read in one snapshot.
 
     Attributes:
+        has_open_waits: Asked for an entry only.
         was_lost: Taken over from a worker that died or hung, which charged it.
         has_begun: The run was queued, and runs since it was leased.
         has_begun_step: The planned step is being tried since it was leased.

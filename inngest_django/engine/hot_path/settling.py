@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 
 from inngest_django.engine import transactions
@@ -239,43 +238,6 @@ def insert_job(
     )
     row = cursor.fetchone()
     return None if row is None else int(row[0])
-
-
-def plan_steps(
-    cursor: Any,
-    run: LockedRun,
-    *,
-    function_id: str,
-    steps: Sequence[tuple[str, str, int, str, str | None]],
-) -> list[int]:
-    """Insert planned steps, each with its job due now; PostgreSQL only.
-
-    ORM form: ``Step.objects.bulk_create([…])`` and ``Job.objects.bulk_create([…])``.
-
-    Args:
-        steps: Of each the hashed id, name, index, mode, and input as JSON text.
-
-    Returns:
-        The ids of the jobs, in the order of the steps.
-    """
-    cursor.execute(
-        'WITH step AS (INSERT INTO inngest_step (run_id, hashed_id, name, "index", mode, input,'
-        " op, status, attempt_count) SELECT %s, n.*, 'StepRun', 'planned', 0"
-        " FROM unnest(%s::text[], %s::text[], %s::int[], %s::text[], %s::text[]) n"
-        " RETURNING id), job AS (INSERT INTO inngest_job (run_id, step_id, kind, function_id,"
-        " available_at, attempt, lease_owner, is_draining, loss_count, free_loss_count,"
-        " next_hint_at, hint_count, note) SELECT %s, step.id, 'step', %s, %s, 0, '', false, 0, 0,"
-        " %s, 0, '' FROM step RETURNING id) SELECT id FROM job ORDER BY id",
-        (
-            run.id,
-            *(list(column) for column in zip(*steps, strict=True)),
-            run.id,
-            function_id,
-            run.now,
-            first_hint_at(run.now, run.now),
-        ),
-    )
-    return [int(row[0]) for row in cursor.fetchall()]
 
 
 def must_enter(cursor: Any, run_id: str) -> bool:
