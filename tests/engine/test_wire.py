@@ -320,6 +320,30 @@ def test_steps_of_a_group_begin_with_the_leases_of_their_jobs(
 
 
 @pytest.mark.postgres
+def test_a_run_begins_where_a_planned_step_was_expected(
+    running: Engine, client: Inngest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That lease begins steps only, so that the run begins after it."""
+    seen: list[str] = []
+
+    @client.create_function(fn_id="f", trigger=TRIGGER)
+    def f(ctx: Any) -> Any:
+        return ctx.step.run("a", lambda: seen.append(Run.objects.get(pk=ctx.run_id).status))
+
+    registry.register(f)
+    event_id = running.send("test/started")
+    running.step()
+    run = running.run_of(event_id)
+    monkeypatch.setattr(executor, "_expects_step", True)
+    executor.execute(Job.objects.get(run=run).pk)
+
+    assert seen == ["running"]
+    run.refresh_from_db()
+    assert (run.status, run.started_at is None) == ("running", False)
+    assert_sound(run)
+
+
+@pytest.mark.postgres
 def test_a_step_that_was_lost_does_not_begin_with_the_next_lease(planned: Run) -> None:
     """It is decided after that whether it is tried again."""
     job = Job.objects.filter(run=planned, kind="step").order_by("id").first()
