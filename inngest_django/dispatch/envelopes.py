@@ -66,18 +66,22 @@ class Envelope:
             headers["parent_id"] = parent.request.id
         if countdown:
             headers["eta"] = (self.app.now() + dt.timedelta(seconds=countdown)).isoformat()
-        producer.publish(
-            f"[{dumps(args)},{{}},{{}}]",
-            exchange="",
-            routing_key=self.queue.name,
+        channel = producer.channel
+        for queue in self._undeclared(producer):
+            producer.maybe_declare(queue)
+        # As the producer does it, once it has found out that nothing else is wanted.
+        message = channel.prepare_message(
+            f"[{dumps(args)},{{}},{{}}]".encode(),
             content_type="application/json",
             content_encoding="utf-8",
-            delivery_mode=self.delivery_mode,
-            declare=self._undeclared(producer),
             headers=headers,
-            correlation_id=task_id,
-            reply_to=self.app.thread_oid,
+            properties={
+                "delivery_mode": self.delivery_mode,
+                "correlation_id": task_id,
+                "reply_to": self.app.thread_oid,
+            },
         )
+        channel.basic_publish(message, exchange="", routing_key=self.queue.name)
 
     def _undeclared(self, producer: Any) -> tuple[Any, ...]:
         """Return the queue, once for each producer, which is one connection.

@@ -220,6 +220,7 @@ def test_connections_are_given_back_while_the_database_admits_too_few(
     fixup: DjangoFixup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _keep_open(fixup)
+    connection.close()
     with monkeypatch.context() as patched:
         patched.setattr(connection, "ensure_connection", _refuse)
         signals.task_prerun.send(sender=Task(EXECUTE))

@@ -83,22 +83,24 @@ def _publish(app: Celery) -> tuple[list[Any], list[Any]]:
 
 
 def test_a_queue_is_declared_once_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    declared: list[list[str]] = []
-    publish = Producer.publish
+    declared: list[str] = []
+    declare = Producer.maybe_declare
 
-    def counting(self: Any, *args: Any, declare: Any = (), **options: Any) -> Any:
-        declared.append([queue.name for queue in declare])
-        return publish(self, *args, declare=declare, **options)
+    def counting(self: Any, queue: Any, *args: Any, **options: Any) -> Any:
+        declared.append(queue.name)
+        return declare(self, queue, *args, **options)
 
-    monkeypatch.setattr(Producer, "publish", counting)
-    hints = CeleryPublisher(_app())
+    monkeypatch.setattr(Producer, "maybe_declare", counting)
+    app = _app()
+    hints = CeleryPublisher(app)
 
     for _ in range(2):
         assert hints.execute([JobHint(7, "f"), JobHint(8, "f")])
         assert hints.route()
         hints.close()
 
-    assert declared == [["q"], [], ["c"]] * 2
+    assert declared == ["q", "c"] * 2
+    assert len(_sent(app, "q")) == 4
 
 
 def test_a_worker_makes_of_them_what_it_makes_of_those_of_apply_async(
