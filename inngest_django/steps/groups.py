@@ -154,8 +154,6 @@ def _branches(callables: Iterable[Callable[[], Any]]) -> tuple[Callable[[], Any]
         branches = tuple(callables)
     except TypeError:
         branches = (callables,)  # type: ignore[assignment]  # named by the error below
-    if all(map(callable, branches)):
-        return branches
     for branch in branches:
         if not callable(branch):
             raise StepUsageError(

@@ -373,12 +373,17 @@ def steps_of(branches: Sequence[Callable[..., Any]], host: Host) -> list[str | N
     found: list[str | None] = []
     for branch in branches:
         step_id = None
-        if type(branch) is functools.partial and not branch.keywords and len(branch.args) > 1:
-            function = branch.func
+        if (
+            type(branch) is functools.partial
+            and type(branch.func) is types.MethodType
+            and len(branch.args) > 1
+            and type(branch.args[0]) is str
+            and not branch.keywords
+        ):
             # The same for all, mostly: looked at closely once.
-            if type(function) is types.MethodType and function != run and _is_run(function, host):
-                run = function
-            if function == run and type(branch.args[0]) is str:
+            if branch.func != run and _is_run(branch.func, host):
+                run = branch.func
+            if branch.func == run:
                 step_id = branch.args[0]
         found.append(step_id)
     return found

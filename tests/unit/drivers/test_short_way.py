@@ -281,3 +281,28 @@ def test_recorded_step_after_a_swallowed_interrupt_is_refused() -> None:
     response = engine.call()
 
     assert response.error["code"] == "interrupt_swallowed"
+
+
+class Unequal:
+    """A callable of the author's that cannot be compared, as arrays cannot."""
+
+    def __init__(self, ctx: Any) -> None:
+        self.ctx = ctx
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("not comparable")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, step_id: str, body: Any) -> Any:
+        return self.ctx.step.run(step_id, body)
+
+
+def test_a_branch_of_a_callable_that_cannot_be_compared_is_called() -> None:
+    def handler(ctx: Any) -> Any:
+        steps = Unequal(ctx)
+        return ctx.group.parallel(
+            tuple(functools.partial(steps, name, lambda name=name: name) for name in "ab")
+        )
+
+    assert run(function(handler)).output == ["a", "b"]
