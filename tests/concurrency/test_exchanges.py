@@ -110,5 +110,4 @@ def test_without_the_lock_a_plan_outlives_the_cancel(
 
     run = _plan_against_a_cancel(engine, stage, declare, waits=False)
 
-    with pytest.raises(AssertionError):
-        assert_sound(run)
+    assert [step.status for step in Step.objects.filter(run=run)] == ["planned", "planned"]
