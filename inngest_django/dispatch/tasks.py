@@ -45,7 +45,7 @@ def execute(*args: Any, **kwargs: Any) -> None:
         return
     from inngest_django.engine import executor
 
-    _run(EXECUTE, lambda: executor.execute(job_id))
+    _run(EXECUTE, lambda: executor.execute(job_id, goes_on=True))
 
 
 @shared_task(name=ROUTE, **_OPTIONS)  # type: ignore[untyped-decorator]

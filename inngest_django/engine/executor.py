@@ -13,13 +13,21 @@ from django.db import connections
 from django.utils import timezone
 
 from inngest_django import conf, ids, signals
-from inngest_django.drivers.base import CallRequest, Discovered, Driver, Op
+from inngest_django.drivers.base import (
+    CallRequest,
+    CallResponse,
+    Discovered,
+    Driver,
+    Op,
+    Returned,
+)
 from inngest_django.drivers.in_process import InProcessDriver
 from inngest_django.engine import (
     bodies,
     checkpoints,
     claims,
     crash_points,
+    endings,
     hints,
     hot_path,
     leases,
@@ -56,8 +64,13 @@ driver: Driver = InProcessDriver()
 _expects_step = False
 
 
-def execute(job_id: int) -> None:
-    """Do a job if it is due and free; otherwise do nothing, quietly."""
+def execute(job_id: int, *, goes_on: bool = False, plans_only: bool = False) -> None:
+    """Do a job if it is due and free; otherwise do nothing, quietly.
+
+    Args:
+        goes_on: Do the entry after a step as well, where the run is expected to end with it.
+        plans_only: Start no new body: what an entry finds is left to the next task.
+    """
     global _expects_step
     ttl = conf.get().LEASE_TTL.total_seconds()
     token = ids.new_token()
@@ -79,30 +92,30 @@ def execute(job_id: int) -> None:
         return
     _expects_step = leased.kind is JobKind.STEP
     crash_points.reach("lease.taken")
-    own_jobs: tuple[tuple[int, int], ...] = ()
-    entry_id = None
+    report = outcomes.Report(was_written=False)
+    woken_id = None
     with leases.holding(job_id, token, leased_at=asked_at, ttl=ttl) as lease:
         if leased.kind in _USER_CODE:
-            own_jobs = _call(leased, lease)
+            report = _call(leased, lease, goes_on=goes_on, plans_only=plans_only)
         elif leased.kind is JobKind.SLEEP:
-            entry_id = timers.wake(leased)
+            woken_id = timers.wake(leased)
         else:
             timers.work(leased.job_id, leased.token)
-    for own_id, own_token in own_jobs:
+    for own_id, own_token in report.own_jobs:
         timers.work(own_id, own_token)
-    if entry_id is not None:
-        _go_on(entry_id, leased.function_id)
+    if woken_id is not None:
+        # A sleep ran nobody's code, so this is still one new step body for the task.
+        _go_on(woken_id, leased.function_id, goes_on=goes_on)
+    elif report.entry_id is not None:
+        _go_on(report.entry_id, leased.function_id, plans_only=True)
 
 
-def _go_on(job_id: int, function_id: str) -> None:
-    """Do the entry that follows a sleep under a lease of its own: a message less.
-
-    A sleep ran nobody's code, so this is still one new step body for the task.
-    """
+def _go_on(job_id: int, function_id: str, **how: bool) -> None:
+    """Do the entry that follows under a lease of its own: a message less."""
     if leases.is_draining():
         hints.execute([JobHint(job_id, function_id)])
     else:
-        execute(job_id)
+        execute(job_id, **how)
 
 
 def _hint_if_early(job_id: int) -> None:
@@ -111,21 +124,24 @@ def _hint_if_early(job_id: int) -> None:
         hints.execute([JobHint(job_id, due[0], due[1])])
 
 
-def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
+def _call(leased: Leased, lease: Lease, *, goes_on: bool, plans_only: bool) -> outcomes.Report:
+    nothing = outcomes.Report(was_written=False)
     function = registry.get(leased.function_id)
     if function is None:
         _release_unknown(leased)
-        return ()
+        return nothing
     if not _is_ready(leased, function):
-        return ()
+        return nothing
     steps = memo_cache.steps_of(leased)
     target = _target(leased, steps)
     if leased.kind is JobKind.STEP and target is None:
         logger.warning("job without an open step", extra={"job_id": leased.job_id})
-        return ()
+        return nothing
     recorder = checkpoints.Recorder(leased, lease, function)
     request = _request(leased, lease, steps, function, target=target)
-    if recorder.is_wanted():
+    if plans_only:
+        request = dataclasses.replace(request, plan_only=True)
+    elif recorder.is_wanted():
         request = dataclasses.replace(request, record=recorder.record)
     crash_points.reach("call.start")
     lease.lend()
@@ -136,14 +152,33 @@ def _call(leased: Leased, lease: Lease) -> tuple[tuple[int, int], ...]:
             "call given up: the lease was lost",
             extra={"run_id": leased.run_id, "job_id": leased.job_id},
         )
-        return ()
+        return nothing
     finally:
         lease.take_back()
     crash_points.reach("call.end")
     if not isinstance(response, Discovered):
         memo_cache.forget(leased.run_id)
-    report = outcomes.report(recorder.leased, response, max_attempts=function.max_attempts)
-    return report.own_jobs
+    return outcomes.report(
+        recorder.leased,
+        response,
+        max_attempts=function.max_attempts,
+        goes_on=_expects_end(leased, steps, response) and goes_on and not recorder.is_on,
+    )
+
+
+def _expects_end(leased: Leased, steps: memo_cache.Steps, response: CallResponse) -> bool:
+    """Note how far the run has come, and tell whether it probably ends after this step."""
+    count, function_id = len(steps.memos), leased.function_id
+    if leased.kind is JobKind.STEP:
+        return endings.is_expected(function_id, count + len(steps.rest))
+    if leased.has_open_pieces:
+        return False
+    if isinstance(response, Returned):
+        endings.note_end(function_id, count)
+    elif isinstance(response, Discovered):
+        endings.note_more(function_id, count)
+        return endings.is_expected(function_id, count + len(response.ops))
+    return False
 
 
 def _is_ready(leased: Leased, function: Function) -> bool:

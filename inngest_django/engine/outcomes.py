@@ -32,20 +32,31 @@ class Report:
         was_written: False when the lease or the run was gone.
         own_jobs: Jobs (id, token) left leased for this worker to go on with: new waits that
             still have to look at what came before them.
+        entry_id: The job of the run's entry, when it is the caller's to do.
     """
 
     was_written: bool
     own_jobs: tuple[tuple[int, int], ...] = ()
+    entry_id: int | None = None
 
 
-def report(leased: Leased, response: CallResponse, *, max_attempts: int) -> Report:
-    """Write what a call reported, or nothing when another worker took the job over."""
+def report(
+    leased: Leased, response: CallResponse, *, max_attempts: int, goes_on: bool = False
+) -> Report:
+    """Write what a call reported, or nothing when another worker took the job over.
+
+    Args:
+        goes_on: The caller will do the entry that follows a step, if there is one now: where
+            that can be done, no hint is published for it.
+    """
     if isinstance(response, Discovered) and any(op.is_recorded for op in response.ops):
         return Report(was_written=True)
 
     def work() -> Report:
-        if hot_path.can_exchange() and _exchange(leased, response):
-            return Report(was_written=True)
+        if hot_path.can_exchange():
+            at_once = _exchange(leased, response, goes_on=goes_on)
+            if at_once is not None:
+                return at_once
         with transactions.write() as cursor:
             claim = claims.take(cursor, leased, max_attempts=max_attempts)
             if claim is None:
@@ -61,30 +72,32 @@ def report(leased: Leased, response: CallResponse, *, max_attempts: int) -> Repo
     return written
 
 
-def _exchange(leased: Leased, response: CallResponse) -> bool:
-    """Write one of the commonest outcomes in one round trip; False to write it the long way.
+def _exchange(leased: Leased, response: CallResponse, *, goes_on: bool) -> Report | None:
+    """Write one of the commonest outcomes in one round trip; None to write it the long way.
 
     The long way also finds out what is the matter when the lease or the run is gone.
     """
     if leased.kind is JobKind.STEP:
-        return _exchange_target(leased, response)
+        return _exchange_target(leased, response, goes_on=goes_on)
     if leased.has_open_pieces:
-        return False
+        return None
     if isinstance(response, Returned):
-        return (
+        is_written = (
             leased.parent_id is None
             and not leased.has_open_waits
             and runs.complete_at_once(leased, output=response.output)
         )
+        return Report(was_written=True) if is_written else None
     if not isinstance(response, Discovered) or not response.ops:
-        return False
+        return None
     op = response.ops[0]
     if len(response.ops) > 1 or op.kind is not OpKind.STEP_RUN:
-        return planning.write_at_once(leased, response.ops)
+        is_written = planning.write_at_once(leased, response.ops)
+        return Report(was_written=True) if is_written else None
     step = bodies.new_step(op, status=StepStatus.COMPLETED)
     written = hot_path.record_and_enter(leased, step)
     if written is None:
-        return False
+        return None
     job_id, step_id, revision = written
     memo_cache.add(leased.run_id, step, revision=revision)
     pieces.announce_step(
@@ -94,21 +107,20 @@ def _exchange(leased: Leased, response: CallResponse) -> bool:
         name=op.name,
         status=StepStatus.COMPLETED,
     )
-    execute_after_commit([JobHint(job_id, leased.function_id)])
-    return True
+    return _entered(leased, job_id, goes_on=goes_on)
 
 
-def _exchange_target(leased: Leased, response: CallResponse) -> bool:
+def _exchange_target(leased: Leased, response: CallResponse, *, goes_on: bool) -> Report | None:
     if not isinstance(response, Discovered) or response.target_missing or len(response.ops) != 1:
-        return False
+        return None
     op = response.ops[0]
     if op.kind is not OpKind.STEP_RUN or leased.step_id is None:
-        return False
+        return None
     written = hot_path.settle_and_join(
         leased, status=StepStatus.COMPLETED, output=op.output, error=None
     )
     if written is None:
-        return False
+        return None
     job_id = written[0]
     pieces.announce_step(
         leased.run_id,
@@ -117,9 +129,13 @@ def _exchange_target(leased: Leased, response: CallResponse) -> bool:
         name=op.name,
         status=StepStatus.COMPLETED,
     )
-    if job_id is not None:
+    return _entered(leased, job_id, goes_on=goes_on)
+
+
+def _entered(leased: Leased, job_id: int | None, *, goes_on: bool) -> Report:
+    if job_id is not None and not goes_on:
         execute_after_commit([JobHint(job_id, leased.function_id)])
-    return True
+    return Report(was_written=True, entry_id=job_id if goes_on else None)
 
 
 def _write(claim: Claim, response: CallResponse) -> None:

@@ -45,7 +45,7 @@ def foreign(job_id: int) -> None:
     look(job_id)
 
 
-def look(job_id: int) -> None:
+def look(job_id: int, **how: bool) -> None:
     """Note the database session and whether this process knows that it drains."""
     from django.db import connection
 

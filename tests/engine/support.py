@@ -28,6 +28,8 @@ class Engine:
         self.jobs: list[JobHint] = []
         self.wants_routing = False
         self.prunings: list[int] = []
+        # As a worker does: an expected end is done by the task of the last step.
+        self.goes_on = False
 
     # The publisher's side.
     def execute(self, found: Sequence[JobHint]) -> bool:
@@ -64,7 +66,7 @@ class Engine:
             return False
         hint = self.jobs.pop(0)
         if hint.delay <= 0 or self._is_due(hint.job_id):
-            executor.execute(hint.job_id)
+            executor.execute(hint.job_id, goes_on=self.goes_on)
         return True
 
     def idle(self) -> None:

@@ -97,10 +97,11 @@ def test_so_few_of_a_large_backlog_go_out_again_that_it_does_not_grow(
 def test_what_a_dead_worker_held_is_hinted_for_whatever_waits(
     engine: Engine, backlog: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inngest_django.engine import executor
+    from inngest_django.engine import executor, outcomes
     from inngest_django.models import Job
 
-    monkeypatch.setattr(executor, "_call", lambda *_: ())
+    nothing = outcomes.Report(was_written=False)
+    monkeypatch.setattr(executor, "_call", lambda *_, **how: nothing)
     for job_id in backlog:
         executor.execute(job_id)
     assert Job.objects.filter(leased_until=None).count() == 0

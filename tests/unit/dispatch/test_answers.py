@@ -57,7 +57,7 @@ def app(settings_object: Settings) -> Iterator[Celery]:
 def _questions(app: Celery, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a task that publishes a message asks the settings for, once all is warm."""
     publisher = CeleryPublisher(app)
-    monkeypatch.setattr(executor, "execute", lambda _: publisher.execute([JobHint(7, "f")]))
+    monkeypatch.setattr(executor, "execute", lambda _, **how: publisher.execute([JobHint(7, "f")]))
     task = app.tasks[tasks.EXECUTE]
     trace = build_tracer(task.name, task, app=app)
     for _ in range(2):

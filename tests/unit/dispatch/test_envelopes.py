@@ -278,7 +278,7 @@ def test_eager_mode_needs_no_message(
     from inngest_django.engine import executor
 
     done: list[int] = []
-    monkeypatch.setattr(executor, "execute", done.append)
+    monkeypatch.setattr(executor, "execute", lambda job_id, **how: done.append(job_id))
 
     assert CeleryPublisher(_app(task_always_eager=True)).execute([JobHint(7, "f")])
 

@@ -339,7 +339,7 @@ def test_eager_mode_runs_what_follows_without_recursion(monkeypatch: pytest.Monk
     depths: list[int] = []
     depth = 0
 
-    def execute(job_id: int) -> None:
+    def execute(job_id: int, **how: bool) -> None:
         nonlocal depth
         depth += 1
         depths.append(depth)

@@ -19,7 +19,9 @@ ALL = [tasks.execute, tasks.route, tasks.tick, tasks.prune]
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     made: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(executor, "execute", lambda *args: made.append(("execute", *args)))
+    monkeypatch.setattr(
+        executor, "execute", lambda *args, **how: made.append(("execute", *args, how))
+    )
     monkeypatch.setattr(routing, "route", lambda: made.append(("route",)))
     monkeypatch.setattr(recovery, "tick", lambda: made.append(("tick",)))
     monkeypatch.setattr(retention, "prune_in_turns", lambda n: made.append(("prune", n)))
@@ -33,7 +35,13 @@ def test_each_task_calls_its_engine_function(calls: list[tuple[Any, ...]]) -> No
     tasks.prune.run()
     tasks.prune.run(3)
 
-    assert calls == [("execute", 7), ("route",), ("tick",), ("prune", None), ("prune", 3)]
+    assert calls == [
+        ("execute", 7, {"goes_on": True}),
+        ("route",),
+        ("tick",),
+        ("prune", None),
+        ("prune", 3),
+    ]
 
 
 @pytest.mark.parametrize(
