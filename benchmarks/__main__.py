@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import machine, pages
 from benchmarks.comparison import Comparison, say
-from benchmarks.places import AMQP, REDIS, Place, Server, check_broker
+from benchmarks.places import AMQP, REDIS, Place, Server, check_broker, databases_of
 from benchmarks.profile import WORKLOADS as PROFILED
 from benchmarks.profile import Profile, head
 from benchmarks.report import TITLES, Report
@@ -113,7 +113,7 @@ def _stacks(
         for name, kind, short in sides:
             place = Place(
                 name=name,
-                database=f"inngest_benchmarks_{session}_{short}",
+                database=f"{databases_of(os.getpid())}{broker}_{short}",
                 broker_url=url,
                 queue=f"inngest-benchmarks-{session}-{short}",
                 is_fast=name == FAST,

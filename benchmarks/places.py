@@ -11,6 +11,11 @@ AMQP = "amqp://guest:guest@127.0.0.1:5672//"
 REDIS = "redis://127.0.0.1:6379/13"
 
 
+def databases_of(pid: int) -> str:
+    """Return how the names of the databases begin that a process makes."""
+    return f"inngest_benchmarks_{pid}_"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
     """The PostgreSQL server, as libpq's variables name it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from django.conf import settings
 
 from benchmarks import __main__ as command
 from benchmarks import rows
-from benchmarks.places import Server
+from benchmarks.places import Server, databases_of
 from benchmarks.report import TITLES, Report
 from tests import profiles
 from tests.repo.readme import ROOT
@@ -21,22 +22,38 @@ from tests.repo.readme import ROOT
 BROKERS = {"amqp": ("rabbitmq", "AMQP_URL"), "redis": ("redis", "REDIS_URL")}
 
 
-def _run(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+@dataclasses.dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a command."""
+
+    pid: int
+    code: int
+    out: str
+    told: str
+
+
+def _run(*arguments: str, env: dict[str, str]) -> Done:
+    with subprocess.Popen(
         [sys.executable, "-m", "benchmarks", *arguments],
         cwd=ROOT,
         env={**os.environ, **env},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=400,
-        check=False,
-    )
+    ) as process:
+        try:
+            out, told = process.communicate(timeout=400)
+        except BaseException:
+            process.kill()
+            raise
+    return Done(process.pid, process.returncode, out, told)
 
 
-def _databases() -> set[str]:
+def _databases_of(done: Done) -> set[str]:
+    """Others' may come and go meanwhile."""
     with Server.from_environment().connect(os.environ.get("PGDATABASE", "postgres")) as connection:
         found = connection.execute("SELECT datname FROM pg_database").fetchall()
-    return {row[0] for row in found if row[0].startswith("inngest_benchmarks_")}
+    return {row[0] for row in found if row[0].startswith(databases_of(done.pid))}
 
 
 @pytest.mark.services
@@ -48,7 +65,6 @@ def test_tiny_sizes_of_everything_write_a_table(tmp_path: Path) -> None:
     # Not the tests' own Redis database, which holds their keys.
     url = settings.CELERY_BROKER_URL if broker == "rabbitmq" else "redis://127.0.0.1:6379/14"
     page = tmp_path / "page.md"
-    before = _databases()
 
     done = _run(
         *("all", "--broker", broker),
@@ -56,9 +72,9 @@ def test_tiny_sizes_of_everything_write_a_table(tmp_path: Path) -> None:
         env={variable: url},
     )
 
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.told
     text = page.read_text()
-    assert done.stdout in text
+    assert done.out in text
     works = {row.work.split()[0] for row in rows.ROWS}
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     for work in works:
@@ -66,7 +82,7 @@ def test_tiny_sizes_of_everything_write_a_table(tmp_path: Path) -> None:
     assert "failed" not in text
     assert "| PostgreSQL, both sides | " in text
     assert "`fsync` on" in text
-    assert _databases() <= before
+    assert _databases_of(done) == set()
 
 
 @pytest.mark.services
@@ -77,7 +93,6 @@ def test_profile_tells_the_costs_of_every_process_and_part(tmp_path: Path) -> No
     broker, variable = BROKERS[profiles.current().broker]
     url = settings.CELERY_BROKER_URL if broker == "rabbitmq" else "redis://127.0.0.1:6379/14"
     page = tmp_path / "page.md"
-    before = _databases()
 
     done = _run(
         *("--profile", "W1", "--broker", broker, "--pairs", "1", "--scale", "0.1"),
@@ -85,11 +100,11 @@ def test_profile_tells_the_costs_of_every_process_and_part(tmp_path: Path) -> No
         env={variable: url},
     )
 
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.told
     assert "<!-- profile -->" in page.read_text()
     costs = {
         cells[0]: [float(cost) for cell in cells[1:] for cost in cell.split(" / ") if cell]
-        for line in done.stdout.splitlines()
+        for line in done.out.splitlines()
         if line.startswith("| ") and "---" not in line and "W1" not in line
         for cells in [[cell.strip() for cell in line.split("|")[1:-1]]]
     }
@@ -98,7 +113,7 @@ def test_profile_tells_the_costs_of_every_process_and_part(tmp_path: Path) -> No
         assert any(cost > 0 for cost in costs[process]), process
     for part in ("publish", "lease and load", "record the outcome", "store the result", "Celery"):
         assert any(cost > 0 for cost in costs[part]), part
-    assert _databases() <= before
+    assert _databases_of(done) == set()
 
 
 def test_help_names_the_workloads(capsys: pytest.CaptureFixture[str]) -> None:
