@@ -162,12 +162,13 @@ def _call(leased: Leased, lease: Lease, *, goes_on: bool, plans_only: bool) -> o
         recorder.leased,
         response,
         max_attempts=function.max_attempts,
-        goes_on=_expects_end(leased, steps, response) and goes_on and not recorder.is_on,
+        # Of a checkpointed call the steps that it recorded are not among those it was given.
+        goes_on=not recorder.is_on and _note_progress(leased, steps, response) and goes_on,
     )
 
 
-def _expects_end(leased: Leased, steps: memo_cache.Steps, response: CallResponse) -> bool:
-    """Note how far the run has come, and tell whether it probably ends after this step."""
+def _note_progress(leased: Leased, steps: memo_cache.Steps, response: CallResponse) -> bool:
+    """Note how far the run has come; returns whether it probably ends after this step."""
     count, function_id = len(steps.memos), leased.function_id
     if leased.kind is JobKind.STEP:
         return endings.is_expected(function_id, count + len(steps.rest))

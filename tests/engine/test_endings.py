@@ -107,6 +107,7 @@ def test_a_run_that_goes_on_after_all_runs_one_body_per_task(
     worker.idle()
     run.refresh_from_db()
     assert [call for call in calls if call != "entry"] == ["body 0", "body 1", "body 2"]
+    assert calls.count("entry") == 5  # One more than without the guess.
     assert (run.status, run.output) == ("completed", 3)
     assert set(Step.objects.filter(run=run).values_list("attempt_count", flat=True)) == {1}
     assert_sound(run)
@@ -177,25 +178,24 @@ def test_a_worker_that_stops_leaves_the_end_to_another(
 def test_nothing_is_guessed_of_a_checkpointed_function(
     worker: Engine, client: Inngest, calls: list[str]
 ) -> None:
-    """Its tasks go on by themselves, and stop where their limits say so."""
+    """The entry after its group runs another step; a guess would only plan it."""
 
-    @client.create_function(
-        fn_id="f", trigger=TRIGGER, checkpointing={"max_runtime": "60s", "max_steps": 1}
-    )
+    @client.create_function(fn_id="f", trigger=TRIGGER, checkpointing=True)
     def f(ctx: Any) -> Any:
         calls.append("entry")
-        return ctx.step.run("a", lambda: 1)
+        ctx.group.parallel((partial(ctx.step.run, "a", int), partial(ctx.step.run, "b", int)))
+        return ctx.step.run("c", int)
 
     registry.register(f)
 
-    assert [tasks_of(worker, {})[1] for _ in range(4)] == [2, 2, 2, 2]
-    assert calls == ["entry"] * 8
+    assert [tasks_of(worker, {})[1] for _ in range(4)] == [4, 4, 4, 4]
+    assert calls == ["entry"] * 16
 
 
 @pytest.mark.usefixtures("sequence")
 def test_what_is_remembered_has_an_end(worker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endings, "_MOST", 2)
-    for steps in (1, 2, 3):
+    for steps in (3, 2, 1):  # A shorter one says nothing of the longer ones.
         worker.start("test/started", {"steps": steps})
 
     assert len(endings._seen) <= 2
